@@ -1,0 +1,191 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <holdfast/checkpoint/open.hpp>
+#include <holdfast/checkpoint/plan.hpp>
+#include <holdfast/checkpoint/restore_options.hpp>
+#include <holdfast/core/convert.hpp>
+#include <holdfast/core/state.hpp>
+
+namespace holdfast {
+
+/// What a restore did.
+struct restore_report {
+  std::string file{};
+  std::int64_t step = -1;               ///< the step the file was saved with; -1 if none
+  bool sealed = false;                  ///< whether the file was as holdfast wrote it
+  bool verified = false;                ///< whether every restored tensor had a digest and it was compared
+  std::uint64_t bytes = 0;              ///< read from the file
+  std::vector<std::string> restored{};  ///< paths as bound
+  std::vector<std::string> converted{}; ///< of these, those that got another dtype
+  std::vector<std::string> missing{};   ///< bound, not in the file, kept as they were
+  std::vector<std::string> unexpected{};///< in the file, not bound
+  std::vector<std::string> untied{};    ///< second names of shared data that the program binds to memory of their own
+};
+
+namespace detail {
+
+/// One tensor to be read: from where, to where.
+struct transfer {
+  std::string path;
+  const entry* source;
+  tensor_view target;
+};
+
+/// The pass that makes the structure a restore needs: containers and tensors get the file's sizes, null pointers get
+/// objects. It collects where the bytes go and what has to run after them.
+class apply_walk final : public walk {
+ public:
+  explicit apply_walk(const selection& chosen) : walk(pass::apply), chosen_(chosen) {}
+
+  std::vector<transfer>& transfers() noexcept { return transfers_; }
+
+  /// Runs what was deferred; random generators come last.
+  void finish() {
+    for (const restore_order now : {restore_order::normal, restore_order::random})
+      for (auto& [order, run] : deferred_)
+        if (order == now) run();
+  }
+
+ private:
+  void tensor(const std::string& path, const tensor_handle& object) override {
+    const entry* e = chosen_.selected(path) ? chosen_.find(path) : nullptr;
+    if (e == nullptr) return;
+    tensor_view view = object.view(object.object);
+    if (view.shape() != e->shape) {
+      object.resize(object.object, e->shape);
+      view = object.view(object.object);
+      if (view.shape() != e->shape) throw error("/" + path + ": traits resize gave " + view.shape().text() + ", expected " + e->shape.text());
+    }
+    transfers_.push_back({path, e, std::move(view)});
+  }
+  void container(const std::string&) override {}
+  void absent(const std::string&) override {}
+  void identity(const std::string&, const std::string&) override {}
+  presence present(const std::string& path) override { return chosen_.present(path); }
+  std::vector<std::string> children(const std::string& path) override { return chosen_.children(path); }
+  void defer(restore_order order, std::function<void()> run) override { deferred_.emplace_back(order, std::move(run)); }
+  std::shared_ptr<void>* made(const std::string& path, const void* type) override { return &made_[{chosen_.canonical(path), type}]; }
+
+  const selection& chosen_;
+  std::vector<transfer> transfers_;
+  std::vector<std::pair<restore_order, std::function<void()>>> deferred_;
+  std::map<std::pair<std::string, const void*>, std::shared_ptr<void>> made_;
+};
+
+inline constexpr std::size_t read_piece = std::size_t{4} << 20;
+
+/// Reads one tensor to where it belongs, or nowhere to verify it only, digesting what was read on the way.
+inline void read_tensor(const hdf5::reader& from, const entry& e, const tensor_view* target, bool verified, std::vector<std::byte>& in, std::vector<std::byte>& out) {
+  block_digest d(from.digest_block());
+  const bool direct = target != nullptr && target->contiguous() && target->dtype() == e.dtype;
+  const std::uint64_t item = size_of(e.dtype), elements = e.bytes / item, at_once = std::max<std::uint64_t>(read_piece / item, 1);
+  for (std::uint64_t first = 0; first < elements;) {
+    const std::uint64_t n = std::min(at_once, elements - first);
+    if (!direct) in.resize(std::max<std::size_t>(in.size(), n * item));
+    std::byte* const piece = direct ? target->data() + first * item : in.data();
+    from.read(e, first, n, piece);
+    if (verified) d.update({piece, n * item});
+    if (target != nullptr && !direct) {
+      const std::byte* ready = piece;
+      if (target->dtype() != e.dtype) {
+        out.resize(std::max<std::size_t>(out.size(), n * size_of(target->dtype())));
+        convert(piece, e.dtype, out.data(), target->dtype(), n);
+        ready = out.data();
+      }
+      scatter(ready, *target, first, n);
+    }
+    first += n;
+  }
+  if (verified) from.verify(e, d.finish());
+}
+
+/// How much of the state an error in the middle of a restore leaves changed.
+inline std::string partly(std::size_t done, std::size_t total) {
+  return "; the state is partly restored (" + std::to_string(done) + " of " + std::to_string(total) + " tensors): restore another checkpoint or start anew";
+}
+
+/// Checks the whole plan, then makes the structure, then reads: see `restore`.
+inline restore_report restore_from(const hdf5::reader& from, const selection& chosen, state& bound, const restore_options& options) {
+  plan decided = plan_walk(from, chosen, options).run(bound);
+  if (!decided.ok()) throw mismatch_error(from.file(), std::move(decided.differences));
+  const bool verified = options.verify != verify::off;
+  std::vector<std::byte> in, out;
+  if (verified) from.verify_metadata();
+  if (options.verify == verify::before)
+    for (const plan::item& i : decided.restored) read_tensor(from, *from.find(i.from), nullptr, true, in, out);
+
+  restore_report report{.file = from.file(), .step = from.step(), .sealed = from.sealed(), .verified = verified};
+  report.missing = std::move(decided.missing);
+  report.unexpected = std::move(decided.unexpected);
+  std::size_t done = 0, total = decided.restored.size();
+  try {
+    apply_walk made(chosen);
+    bound.visit(made);
+    std::vector<transfer>& transfers = made.transfers();
+    total = transfers.size();
+    std::map<const std::string, const transfer*> first_names;
+    for (const transfer& t : transfers) {
+      report.restored.push_back(t.path);
+      if (t.target.dtype() != t.source->dtype) report.converted.push_back(t.path);
+      report.verified = report.verified && from.has_digest(*t.source);
+      if (t.source->kind != entry_kind::alias && t.source->alias_of.empty()) continue;
+      const auto [at, is_first] = first_names.try_emplace(t.source->alias_of, &t);
+      const transfer* other = at->second;
+      if (is_first) {
+        const auto original = std::find_if(transfers.begin(), transfers.end(), [&](const transfer& x) { return x.source->path == t.source->alias_of; });
+        if (original == transfers.end()) continue;
+        other = at->second = &*original;
+      }
+      if (!same_memory(other->target, t.target)) report.untied.push_back(t.path);
+    }
+    std::stable_sort(transfers.begin(), transfers.end(), [](const transfer& a, const transfer& b) { return a.source->offset < b.source->offset; });
+    for (const transfer& t : transfers) {
+      read_tensor(from, *t.source, &t.target, options.verify == verify::during, in, out);
+      report.bytes += t.source->bytes;
+      ++done;
+    }
+    made.finish();
+  } catch (const integrity_error& e) {
+    throw integrity_error(std::string(e.what()) + partly(done, total));
+  } catch (const format_error& e) {
+    throw format_error(std::string(e.what()) + partly(done, total));
+  } catch (const io_error& e) {
+    throw io_error(from.file() + ": cannot read" + partly(done, total), e.code());
+  } catch (const std::exception& e) {
+    throw error(from.file() + ": " + e.what() + partly(done, total));
+  }
+  return report;
+}
+
+}  // namespace detail
+
+/// Decides what `restore` with the same arguments would do, as data. Throws `io_error`, `format_error` or
+/// `integrity_error` for a file that cannot be read, and `error` for a malformed pattern; differences are in the plan.
+inline plan plan_restore(const std::string& path, const state& bound, const restore_options& options = {}) {
+  const auto from = detail::open_reader(path, options.trust);
+  return detail::plan_walk(*from, detail::selection(*from, options), options).run(bound);
+}
+
+/// Restores everything bound from the file. Strict unless told otherwise, as PyTorch's load_state_dict: every bound path
+/// is in the file, nothing is left over, dtypes and shapes are equal. What is empty takes the file's size. The whole
+/// plan is checked first, and a `mismatch_error` with all differences is thrown before a byte of the state changes; so
+/// do `io_error`, `format_error` and `integrity_error` for a file that cannot be opened. An error while data is read
+/// leaves the state partly restored, and its message says so; `verify::before` reads everything twice to make damage
+/// such an error from before the first change. Random generators are put back last.
+inline restore_report restore(const std::string& path, state& bound, const restore_options& options = {}) {
+  const auto from = detail::open_reader(path, options.trust);
+  return detail::restore_from(*from, detail::selection(*from, options), bound, options);
+}
+
+}  // namespace holdfast

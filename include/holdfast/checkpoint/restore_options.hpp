@@ -1,0 +1,68 @@
+#pragma once
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <holdfast/core/memory_space.hpp>
+
+namespace holdfast {
+
+/// What to do with a bound path that the file does not have.
+enum class on_missing { error, keep };
+/// What to do with a path of the file that nothing is bound to.
+enum class on_unexpected { error, ignore };
+/// Whether data may be converted to the bound element type: between floating-point types (rounding to nearest), to a
+/// wider integer, from an integer or bool to a floating-point type, from real to complex. Nothing else is converted.
+enum class cast { refuse, allow };
+/// When digests are compared: in the pass that copies (a damaged tensor is found when it, and those before it, are
+/// already overwritten; the error says so), in a pass of its own before anything is changed, or never.
+enum class verify { during, before, off };
+/// Which files may be read: only those whose seal shows that they are as holdfast wrote them, or any HDF5 file. libhdf5
+/// crashes on 2 to 4 of 100 damaged or hostile files: `foreign` is for files whose origin one trusts.
+enum class trust { sealed_only, foreign };
+
+/// Gives paths of the file other names: both are patterns with the same wildcards, as {"encoder/**", "model/trunk/**"}.
+struct rename_rule {
+  std::string from;  ///< in the file
+  std::string to;    ///< as bound
+};
+
+/// Where restored tensors shall live: nothing (each stays where it is bound), one memory space for all, or a function
+/// of (path as bound, place when it was saved), as `map_location` of torch.load.
+class placement {
+ public:
+  placement() = default;
+  placement(memory_space everywhere) : choose_([everywhere](std::string_view, memory_space) { return everywhere; }) {}
+  template <class F>
+    requires(std::is_invocable_r_v<memory_space, F, std::string_view, memory_space> && !std::same_as<std::remove_cvref_t<F>, placement>)
+  placement(F choose) : choose_(std::move(choose)) {}
+
+  explicit operator bool() const noexcept { return static_cast<bool>(choose_); }
+  memory_space operator()(std::string_view path, memory_space saved) const { return choose_(path, saved); }
+
+ private:
+  std::function<memory_space(std::string_view, memory_space)> choose_;
+};
+
+/// Patterns name paths as the program binds them: `*` is any text inside a component, `**` any text, `?` one character,
+/// and a pattern that matches a group matches all below it. A path is selected if it matches one of `only` (or `only`
+/// is empty) and none of `except`; what is not selected is neither missing nor unexpected and stays as it is. A pattern
+/// of `only` or `rename` that matches nothing is an error, since it is most likely misspelt.
+struct restore_options {
+  std::vector<std::string> only{};
+  std::vector<std::string> except{};
+  std::vector<rename_rule> rename{};
+  on_missing missing = on_missing::error;
+  on_unexpected unexpected = on_unexpected::error;
+  holdfast::cast cast = holdfast::cast::refuse;
+  placement place{};
+  holdfast::verify verify = holdfast::verify::during;
+  holdfast::trust trust = holdfast::trust::sealed_only;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,98 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <holdfast/checkpoint/snapshot.hpp>
+#include <holdfast/core/state.hpp>
+#include <holdfast/hdf5/layout.hpp>
+#include <holdfast/hdf5/sealed_reader.hpp>
+#include <holdfast/hdf5/trailer.hpp>
+#include <holdfast/io/durable_file.hpp>
+
+namespace holdfast {
+
+struct save_options {
+  std::int64_t step = -1;  ///< of the training run, kept in the trailer and at /holdfast/step; -1: not given
+  double metric = std::numeric_limits<double>::quiet_NaN();  ///< kept in the trailer; NaN: not given
+  io::replace existing = io::replace::yes;  ///< whether a file of that name may be replaced
+  io::storage* storage = nullptr;           ///< where to write; null: the operating system's files
+};
+
+/// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
+/// call, for as long as the state has the same names, types, shapes and links.
+class saver {
+ public:
+  /// As `holdfast::save`.
+  void save(const std::string& path, const state& bound, const save_options& options = {}) {
+    const detail::manifest m(bound);
+    if (!layout_ || !layout_->fits(m)) layout_ = hdf5::compile(m);
+    write(path, m, options);
+  }
+
+  /// Whether the last save compiled nothing.
+  bool has_layout() const noexcept { return layout_.has_value(); }
+
+ private:
+  static constexpr std::size_t piece_bytes = std::size_t{8} << 20;
+
+  void write(const std::string& path, const detail::manifest& m, const save_options& options) {
+    hdf5::layout& layout = *layout_;
+    hdf5::trailer end{.end = layout.end, .index_offset = hdf5::detail::round_up(layout.end, 64), .step = options.step, .metric = options.metric};
+    end.counts = hdf5::counts_of(layout.entries, end.digest_block);
+
+    io::durable_file file(options.storage != nullptr ? *options.storage : io::posix(), path);
+    file->preallocate(end.file_bytes());
+    detail::snapshot snapshot(layout, m);
+    std::vector<std::byte> piece(std::min<std::uint64_t>(piece_bytes, end.index_offset));
+    for (std::uint64_t at = 0; at < end.index_offset; at += piece.size()) {
+      const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), end.index_offset - at));
+      snapshot.fill(part);
+      file->write_at(at, part);
+    }
+
+    // What depends on the digests of everything else is patched into the metadata, then the metadata is digested.
+    const hdf5::index& index = snapshot.finish();
+    const auto patch = [&](std::uint64_t at, std::span<const std::byte> bytes) {
+      layout.image.write(at, bytes);
+      file->write_at(at, bytes);
+    };
+    patch(layout.step_offset, std::as_bytes(std::span(&options.step, 1)));
+    const std::string digests = hdf5::digests_text(index.entries);
+    patch(layout.digests_offset, std::as_bytes(std::span(digests)));
+    detail::stream_digest metadata;
+    hdf5::sealed_reader::for_each_gap(layout.entries, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
+      while (from < to) {
+        const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
+        layout.image.read(from, part);
+        metadata.update(part);
+        from += part.size();
+      }
+    });
+    end.metadata_digest = metadata.finish();
+
+    std::vector<std::byte> tail = hdf5::encode(index, end.counts);
+    const std::vector<digest> blocks = hdf5::detail::index_digests(tail);
+    end.index_digest = detail::root_of(blocks);
+    const auto append = [&](std::span<const std::byte> bytes) { tail.insert(tail.end(), bytes.begin(), bytes.end()); };
+    append(std::as_bytes(std::span(blocks)));
+    append(end.encode());
+    file->write_at(end.index_offset, tail);
+    file.commit(options.existing);
+  }
+
+  std::optional<hdf5::layout> layout_;
+};
+
+/// Saves everything bound as one HDF5 file at `path`, replacing a file of that name. The file is durable and visible
+/// under its name when this returns, and not there at all otherwise. Needs about 16 MiB beside the state, whatever its
+/// size. Throws `error` for a state that cannot be one file, `io_error` where the operating system refuses; a file that
+/// was there before is then still what it was.
+inline void save(const std::string& path, const state& bound, const save_options& options = {}) { saver().save(path, bound, options); }
+
+}  // namespace holdfast

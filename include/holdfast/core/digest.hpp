@@ -1,0 +1,115 @@
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <xxhash.h>
+
+namespace holdfast {
+
+/// A 128-bit XXH3 digest, in xxHash's canonical (big-endian) byte order. It tells accidents from intact data; it is no
+/// protection against someone who can write the file.
+struct digest {
+  std::array<std::uint8_t, 16> bytes{};
+  friend bool operator==(const digest&, const digest&) = default;
+
+  /// 32 hexadecimal digits, as `xxh128sum` prints them.
+  std::string text() const {
+    std::string s;
+    for (std::uint8_t b : bytes) {
+      s += "0123456789abcdef"[b >> 4];
+      s += "0123456789abcdef"[b & 15];
+    }
+    return s;
+  }
+};
+
+namespace detail {
+
+inline digest canonical(XXH128_hash_t h) {
+  XXH128_canonical_t c;
+  XXH128_canonicalFromHash(&c, h);
+  digest d;
+  std::copy(std::begin(c.digest), std::end(c.digest), d.bytes.begin());
+  return d;
+}
+
+inline digest digest_of(std::span<const std::byte> bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
+
+/// XXH3-128 over bytes that come in pieces.
+class stream_digest {
+ public:
+  stream_digest() : state_(XXH3_createState(), &XXH3_freeState) {
+    if (!state_) throw std::bad_alloc();
+    XXH3_128bits_reset(state_.get());
+  }
+  void update(std::span<const std::byte> bytes) { XXH3_128bits_update(state_.get(), bytes.data(), bytes.size()); }
+  digest finish() const { return canonical(XXH3_128bits_digest(state_.get())); }
+  void reset() { XXH3_128bits_reset(state_.get()); }
+
+ private:
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
+};
+
+/// A tensor's digest is taken over blocks of this many bytes of its logical content, so that blocks can be digested
+/// and verified apart: by threads, by ranks, and where only a part is read. Part of the file format.
+inline constexpr std::uint64_t digest_block = std::uint64_t{1} << 20;
+
+constexpr std::uint64_t blocks_in(std::uint64_t bytes, std::uint64_t block) { return bytes / block + (bytes % block != 0); }
+
+/// The digest of content whose blocks have these digests: the only one, or the digest of them all in order.
+inline digest root_of(std::span<const digest> blocks) {
+  if (blocks.size() == 1) return blocks.front();
+  return digest_of(std::as_bytes(blocks));
+}
+
+/// Digests content that comes in order, in pieces of any size, block by block.
+class block_digest {
+ public:
+  explicit block_digest(std::uint64_t block = digest_block) : block_(block) {}
+
+  void update(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const std::size_t n = std::min<std::uint64_t>(block_ - filled_, bytes.size());
+      if (filled_ == 0 && n == block_) {
+        blocks_.push_back(digest_of(bytes.first(n)));
+      } else {
+        partial_.update(bytes.first(n));
+        filled_ += n;
+        if (filled_ == block_) close_block();
+      }
+      bytes = bytes.subspan(n);
+    }
+  }
+
+  /// The digests of the blocks: none for no content.
+  const std::vector<digest>& finish() {
+    if (filled_ != 0) close_block();
+    return blocks_;
+  }
+
+  void reset() {
+    blocks_.clear();
+    partial_.reset();
+    filled_ = 0;
+  }
+
+ private:
+  void close_block() {
+    blocks_.push_back(partial_.finish());
+    partial_.reset();
+    filled_ = 0;
+  }
+  std::uint64_t block_, filled_ = 0;
+  std::vector<digest> blocks_;
+  stream_digest partial_;
+};
+
+}  // namespace detail
+}  // namespace holdfast

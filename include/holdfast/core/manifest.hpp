@@ -1,0 +1,126 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <holdfast/core/digest.hpp>
+#include <holdfast/core/state.hpp>
+
+namespace holdfast {
+
+/// What a path in a checkpoint is; the file's index stores the numbers.
+enum class entry_kind : std::uint8_t {
+  tensor = 0,  ///< a dataset
+  group = 1,   ///< a container whose children were decided at run time, recorded so that an empty one is not missing
+  alias = 2,   ///< a hard link: another name of `alias_of`
+  absent = 3,  ///< an empty optional or null pointer (a dataset with a null dataspace; h5py.Empty)
+};
+
+/// One path of a checkpoint, without the data.
+struct entry {
+  std::string path{};  ///< without a leading slash
+  entry_kind kind = entry_kind::tensor;
+  holdfast::dtype dtype = dtype::uint8;
+  holdfast::shape shape{0};
+  std::uint64_t bytes = 0;
+  std::uint64_t offset = 0;   ///< of its bytes in the file; 0 where there are none or the file is not contiguous
+  holdfast::digest digest{};  ///< of the logical bytes; all zero in a file without digests
+  std::string alias_of{};     ///< the path whose data this is, for an alias
+  memory_space place = host;  ///< where it lived when it was saved
+};
+
+namespace detail {
+
+/// The same name, kind, type, shape and place: files of both have one layout.
+inline bool same_layout(const entry& a, const entry& b) {
+  return a.path == b.path && a.kind == b.kind && a.dtype == b.dtype && a.shape == b.shape && a.alias_of == b.alias_of && a.place == b.place;
+}
+
+/// The pass of a save: entries sorted by path, each tensor with where its bytes are now.
+class manifest final : public walk {
+ public:
+  struct item {
+    holdfast::entry entry;
+    tensor_view view;
+    std::size_t binding;
+  };
+
+  /// Throws `error` if two parts of the state have one name, or one lies inside a tensor or inside a container's group.
+  explicit manifest(const state& bound) : walk(pass::save) {
+    bound.visit(*this);
+    std::sort(items_.begin(), items_.end(), [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
+    check_names();
+  }
+
+  const std::vector<item>& items() const noexcept { return items_; }
+
+ private:
+  void tensor(const std::string& path, const tensor_handle& object) override {
+    tensor_view view = object.view(object.object);
+    if (view.bytes() != 0) {
+      for (auto [at, end] = tensors_.equal_range(view.data()); at != end; ++at) {
+        const item& first = items_[at->second];
+        if (same_memory(first.view, view)) return add_alias(path, first.entry.path);
+      }
+      tensors_.emplace(view.data(), items_.size());
+    }
+    entry e{.path = path, .dtype = view.dtype(), .shape = view.shape(), .bytes = view.bytes(), .place = view.space()};
+    add(std::move(e), std::move(view));
+  }
+
+  void container(const std::string& path) override { add({.path = path, .kind = entry_kind::group}); }
+  void absent(const std::string& path) override { add({.path = path, .kind = entry_kind::absent}); }
+
+  void identity(const std::string& path, const std::string& value) override {
+    auto text = std::make_shared<std::string>(value);
+    keep(text);
+    tensor_view view(text->data(), dtype::string, {static_cast<std::int64_t>(text->size())});
+    add({.path = path, .dtype = dtype::string, .shape = view.shape(), .bytes = view.bytes()}, view);
+  }
+
+  bool seen(const std::string& path, const void* address, const void* type) override {
+    const auto [at, is_new] = objects_.try_emplace({address, type}, path);
+    if (is_new) return false;
+    add_alias(path, at->second);
+    return true;
+  }
+
+  void add_alias(const std::string& path, const std::string& target) {
+    add({.path = path, .kind = entry_kind::alias, .alias_of = target});
+  }
+
+  void add(entry e, tensor_view view = {}) { items_.push_back({std::move(e), std::move(view), binding}); }
+
+  void check_names() const {
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      const entry& e = items_[i].entry;
+      if (i > 0 && items_[i - 1].entry.path == e.path) throw error("/" + e.path + " is bound twice; give every object a name of its own");
+      // '/' does not sort before everything ("a!" lies between "a" and "a/b"), so the leaf need not be the last item.
+      for (std::size_t slash = e.path.find('/'); slash != std::string::npos; slash = e.path.find('/', slash + 1)) {
+        const std::string_view above(e.path.data(), slash);
+        const auto at = std::lower_bound(items_.begin(), items_.end(), above, [](const item& x, std::string_view p) { return x.entry.path < p; });
+        if (at == items_.end() || at->entry.path != above) continue;
+        if (at->entry.kind != entry_kind::group)
+          throw error("/" + e.path + " lies inside /" + std::string(above) + ", which is a tensor and not a group; rename one of them");
+        if (at->binding != items_[i].binding)
+          throw error("/" + e.path + " lies inside /" + std::string(above) + ", a container whose children restore decides; bind it beside, not inside");
+      }
+    }
+  }
+
+  std::vector<item> items_;
+  std::unordered_multimap<const std::byte*, std::size_t> tensors_;
+  std::map<std::pair<const void*, const void*>, std::string> objects_;
+};
+
+}  // namespace detail
+}  // namespace holdfast

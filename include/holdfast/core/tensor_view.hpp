@@ -1,0 +1,147 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <holdfast/core/dtype.hpp>
+#include <holdfast/core/memory_space.hpp>
+#include <holdfast/core/shape.hpp>
+
+namespace holdfast {
+
+/// The leaf of every state: where elements are, of which type and in which order. A std::vector, a strided matrix and
+/// a GPU tensor are the same to the code that stores them. It refers to memory it does not own. `strides` count
+/// elements, one for each extent, and may be negative; without them the elements lie in C order. The order of the file
+/// is always the logical one, so that A[i, j] in h5py is the element at i * strides[0] + j * strides[1].
+class tensor_view {
+ public:
+  tensor_view() = default;
+  template <element T>
+  tensor_view(T* data, holdfast::shape extents, std::vector<std::int64_t> strides = {}, memory_space space = host)
+      : tensor_view(const_cast<std::remove_cv_t<T>*>(data), dtype_of<std::remove_cv_t<T>>::value, std::move(extents),
+                    std::move(strides), space) {}
+  tensor_view(void* data, holdfast::dtype type, holdfast::shape extents, std::vector<std::int64_t> strides = {},
+              memory_space space = host)
+      : data_(data), type_(type), extents_(std::move(extents)), strides_(std::move(strides)), space_(space) {
+    if (!strides_.empty() && strides_.size() != extents_.rank())
+      throw error("tensor_view of shape " + extents_.text() + ": " + std::to_string(strides_.size()) + " strides");
+    if (data_ == nullptr && extents_.elements() != 0) throw error("tensor_view of shape " + extents_.text() + ": null pointer");
+    if (in_c_order()) strides_.clear();
+  }
+
+  std::byte* data() const noexcept { return static_cast<std::byte*>(data_); }
+  holdfast::dtype dtype() const noexcept { return type_; }
+  const holdfast::shape& shape() const noexcept { return extents_; }
+  const std::vector<std::int64_t>& strides() const noexcept { return strides_; }
+  memory_space space() const noexcept { return space_; }
+  bool contiguous() const noexcept { return strides_.empty(); }
+  std::uint64_t bytes() const noexcept { return static_cast<std::uint64_t>(extents_.elements()) * size_of(type_); }
+
+  /// The same elements of the same memory.
+  friend bool same_memory(const tensor_view& a, const tensor_view& b) noexcept {
+    return a.data_ == b.data_ && a.type_ == b.type_ && a.space_ == b.space_ && a.extents_ == b.extents_ && a.strides_ == b.strides_;
+  }
+
+ private:
+  bool in_c_order() const {
+    std::int64_t expected = 1;
+    for (std::size_t i = strides_.size(); i-- > 0;) {
+      if (extents_[i] != 1 && strides_[i] != expected) return extents_.elements() == 0;
+      expected *= extents_[i];
+    }
+    return true;
+  }
+
+  void* data_ = nullptr;
+  holdfast::dtype type_ = dtype::uint8;
+  holdfast::shape extents_{0};
+  std::vector<std::int64_t> strides_;
+  memory_space space_;
+};
+
+/// "float32[128, 64]"
+inline std::string describe(dtype type, const shape& extents) { return std::string(name(type)) + extents.text(); }
+
+/// Raw memory with a shape, for `state::bind` and `visitor`: a view, so it may be bound as an rvalue.
+template <class T>
+struct tensor_ref {
+  tensor_view view;
+};
+
+/// Names the elements at `data` as a C-ordered tensor. The memory must outlive the state that binds it.
+template <element T>
+tensor_ref<T> tensor(T* data, shape extents) { return {tensor_view(data, std::move(extents))}; }
+
+/// The same with strides in elements: `tensor(p, {rows, cols}, {1, rows})` is a column-major matrix.
+template <element T>
+tensor_ref<T> tensor(T* data, shape extents, std::vector<std::int64_t> strides) {
+  return {tensor_view(data, std::move(extents), std::move(strides))};
+}
+
+namespace detail {
+
+/// Calls `run(pointer, elements)` for the longest runs of `view` that are adjacent in memory, in C order, over the
+/// elements `first` to `first + count`.
+template <class F>
+void for_each_run(const tensor_view& view, std::uint64_t first, std::uint64_t count, F&& run) {
+  const std::size_t item = size_of(view.dtype());
+  if (count == 0) return;
+  if (view.contiguous()) return run(view.data() + first * item, count);
+  const shape& extents = view.shape();
+  const auto& strides = view.strides();
+  std::size_t inner = extents.rank();  // dimensions from here on are adjacent
+  std::int64_t adjacent = 1;
+  while (inner > 0 && (extents[inner - 1] == 1 || strides[inner - 1] == adjacent)) adjacent *= extents[--inner];
+  std::vector<std::int64_t> at(inner);
+  const auto width = static_cast<std::uint64_t>(adjacent);
+  std::uint64_t outer = first / width, skip = first % width;
+  for (std::size_t i = inner; i-- > 0;) {
+    const auto n = static_cast<std::uint64_t>(extents[i]);
+    at[i] = static_cast<std::int64_t>(outer % n);
+    outer /= n;
+  }
+  std::int64_t offset = 0;
+  for (std::size_t i = 0; i < inner; ++i) offset += at[i] * strides[i];
+  while (count > 0) {
+    const std::uint64_t n = std::min(count, width - skip);
+    run(view.data() + (offset + static_cast<std::int64_t>(skip)) * static_cast<std::int64_t>(item), n);
+    count -= n;
+    skip = 0;
+    for (std::size_t i = inner; i-- > 0;) {
+      offset += strides[i];
+      if (++at[i] < extents[i]) break;
+      offset -= at[i] * strides[i];
+      at[i] = 0;
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Copies elements `first` to `first + count` of a host tensor, in C order, to `out`.
+inline void gather(const tensor_view& from, std::uint64_t first, std::uint64_t count, std::byte* out) {
+  const std::size_t item = size_of(from.dtype());
+  detail::for_each_run(from, first, count, [&](const std::byte* p, std::uint64_t n) {
+    // One element at a time is the common strided case (a column-major matrix), where memcpy's call would dominate.
+    if (n == 1 && item == 4) std::memcpy(out, p, 4);
+    else if (n == 1 && item == 8) std::memcpy(out, p, 8);
+    else std::memcpy(out, p, n * item);
+    out += n * item;
+  });
+}
+
+/// The inverse: puts `count` elements in C order at `in` into a host tensor from element `first` on.
+inline void scatter(const std::byte* in, const tensor_view& to, std::uint64_t first, std::uint64_t count) {
+  const std::size_t item = size_of(to.dtype());
+  detail::for_each_run(to, first, count, [&](std::byte* p, std::uint64_t n) {
+    if (n == 1 && item == 4) std::memcpy(p, in, 4);
+    else if (n == 1 && item == 8) std::memcpy(p, in, 8);
+    else std::memcpy(p, in, n * item);
+    in += n * item;
+  });
+}
+
+}  // namespace holdfast

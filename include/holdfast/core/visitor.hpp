@@ -1,0 +1,256 @@
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <holdfast/core/path.hpp>
+#include <holdfast/core/traits.hpp>
+
+namespace holdfast {
+
+/// When the function that puts back a `visitor::value` runs, after all bytes have been read and verified: random
+/// generators come last, so that nothing that runs before them (a setter that builds an object) can advance them.
+enum class restore_order { normal, random };
+
+/// Whether the file holds what an optional or a pointer bound at a path refers to.
+enum class presence { unknown, absent, present };
+
+namespace detail {
+
+/// A tensor-form object without its type.
+struct tensor_handle {
+  void* object;
+  tensor_view (*view)(void*);
+  void (*resize)(void*, const shape&);  // null: it cannot
+  bool any_size;                        // takes another size even when it is not empty
+  bool read_only;
+};
+
+/// What one pass over a state does with what the visitor meets: describe it for a save, plan a restore, or make the
+/// structure a restore needs.
+class walk {
+ public:
+  enum class pass { save, plan, apply };
+  explicit walk(pass kind) : kind_(kind) {}
+  walk(const walk&) = delete;
+  virtual ~walk() = default;
+
+  pass kind() const noexcept { return kind_; }
+
+  virtual void tensor(const std::string& path, const tensor_handle& object) = 0;
+  /// A group whose children are decided by the state or the file, not by the type: saved even without children.
+  virtual void container(const std::string& path) = 0;
+  virtual void absent(const std::string& path) = 0;
+  virtual void missing(const std::string&) {}
+  virtual presence present(const std::string&) { return presence::unknown; }
+  /// Names of what the file holds directly below, decoded and in the file's order.
+  virtual std::vector<std::string> children(const std::string&) { return {}; }
+  virtual void identity(const std::string& path, const std::string& value) = 0;
+  virtual void problem(const std::string&, std::string /*expected*/, std::string /*found*/, std::string /*advice*/) {}
+  virtual void defer(restore_order, std::function<void()>) {}
+
+  /// On save: whether an object of that address and type was visited before; this path becomes a second name of it.
+  virtual bool seen(const std::string& /*path*/, const void* /*address*/, const void* /*type*/) { return false; }
+  /// On apply: the object of that type that was made for the same data of the file under another name.
+  virtual std::shared_ptr<void>* made(const std::string& /*path*/, const void* /*type*/) { return nullptr; }
+
+  void keep(std::shared_ptr<void> object) { kept_.push_back(std::move(object)); }
+
+  std::size_t binding = 0;  ///< which binding of the state is being visited
+
+ private:
+  pass kind_;
+  std::vector<std::shared_ptr<void>> kept_;
+};
+
+template <class T>
+inline constexpr char type_tag = 0;
+
+}  // namespace detail
+
+/// A state that restore may give any size, even where it is not empty: `v("losses", resizable(x.losses))`.
+template <class T>
+struct resizable_ref {
+  T& object;
+};
+template <class T>
+resizable_ref<T> resizable(T& object) { return {object}; }
+template <class T>
+inline constexpr bool is_view<resizable_ref<T>> = true;
+
+/// Walks a state and gives its parts their paths. User code only calls `v(name, part)`; the other functions are for
+/// types whose structure is decided at run time (containers, pointers, state reached through functions).
+class visitor {
+ public:
+  visitor(detail::walk& pass, std::string path) : pass_(pass), path_(std::move(path)) {}
+
+  /// Visits a part under its name. Parts are lvalues, or views. A const part can be saved and not restored.
+  template <class T>
+    requires(std::is_lvalue_reference_v<T &&> || is_view<std::remove_cvref_t<T>>)
+  void operator()(std::string_view name, T&& part) {
+    const scope below(*this, name);
+    here(part);
+  }
+
+  /// Visits an object at the current path.
+  template <class T>
+  void here(T& object) {
+    using type = std::remove_const_t<T>;
+    static_assert(checkpointable<type>,
+                  "holdfast cannot save this type: specialise holdfast::traits<T> with `static tensor_view view(T&)` (tensor "
+                  "form) or `static void visit(T&, holdfast::visitor&)` (composite form, or derive it from holdfast::fields)");
+    auto& target = const_cast<type&>(object);
+    const bool outer = read_only_;
+    read_only_ = read_only_ || std::is_const_v<T>;
+    if constexpr (tensor_like<type>) {
+      pass_.tensor(path_, handle(target));
+    } else if constexpr (composite_like<type>) {
+      traits<type>::visit(target, *this);
+    }
+    read_only_ = outer;
+  }
+
+  /// State that is reached through functions: `get()` returns a checkpointable value, `set(value)` puts it back after
+  /// a restore has read and verified everything. The value is stored at the current path.
+  template <class Get, class Set>
+  void value(Get&& get, Set&& set, restore_order order = restore_order::normal) {
+    using type = std::remove_cvref_t<std::invoke_result_t<Get&>>;
+    auto copy = std::make_shared<type>(get());
+    pass_.keep(copy);
+    here(*copy);
+    if (pass_.kind() == detail::walk::pass::apply && !read_only_)
+      pass_.defer(order, [copy = copy.get(), set = std::forward<Set>(set)]() mutable { set(std::move(*copy)); });
+  }
+
+  /// Text that says what the state at `name` is. It is stored, and a restore requires the same text in the file.
+  void identity(std::string_view name, const std::string& text) {
+    const scope below(*this, name);
+    pass_.identity(path_, text);
+  }
+
+  /// Declares the current path a container: its children are decided at run time.
+  void container() { pass_.container(path_); }
+
+  /// The names of its children where a container takes them from the file: on restore, when it is empty or resizable.
+  std::optional<std::vector<std::string>> incoming(bool empty) {
+    if (saving() || read_only_ || !(empty || resizable_) || pass_.present(path_) == presence::unknown) return std::nullopt;
+    return pass_.children(path_);
+  }
+
+  /// Whether an optional or pointer holds something, now (save) or in the file (restore). Absence is saved as such.
+  presence present(bool now) {
+    if (saving()) {
+      if (!now) pass_.absent(path_);
+      return now ? presence::present : presence::absent;
+    }
+    const presence found = pass_.present(path_);
+    if (found == presence::unknown && !now) pass_.missing(path_);
+    return found;
+  }
+
+  /// Visits, under `name` or here, a default-constructed T in place of one that the restore will make.
+  template <class T>
+  void prototype(std::string_view name) {
+    const scope below(*this, name);
+    prototype_here<T>();
+  }
+  template <class T>
+  void prototype_here() {
+    if constexpr (std::default_initializable<T>) {
+      auto made = std::make_shared<T>();
+      pass_.keep(made);
+      here(*made);
+    } else {
+      problem("an object of a type with a default constructor", "one to be made", "make it before the restore");
+    }
+  }
+
+  /// Reports, while a restore is planned, that the file does not fit here.
+  void problem(std::string expected, std::string found, std::string advice = {}) {
+    pass_.problem(path_, std::move(expected), std::move(found), std::move(advice));
+  }
+
+  /// Visits what a pointer that may share its object with others points to; the second pointer to one object becomes a
+  /// second name of it in the file, and comes back pointing to the object of the first.
+  template <class T>
+  void shared(std::shared_ptr<T>& pointer) {
+    switch (present(pointer != nullptr)) {
+      case presence::unknown:
+        if (pointer == nullptr) return;
+        break;
+      case presence::absent:
+        if (applying()) pointer.reset();
+        return;
+      case presence::present:
+        if (saving() && pass_.seen(path_, pointer.get(), &detail::type_tag<T>)) return;
+        if (!applying()) break;
+        if (std::shared_ptr<void>* first = pass_.made(path_, &detail::type_tag<T>)) {
+          if (*first != nullptr) {
+            pointer = std::static_pointer_cast<T>(*first);
+            return;
+          }
+          if constexpr (std::default_initializable<T>)
+            if (pointer == nullptr) pointer = std::make_shared<T>();
+          *first = pointer;
+        }
+    }
+    if (pointer != nullptr) here(*pointer);
+    else prototype_here<T>();
+  }
+
+  /// Visits `object` with every size in it left to the file.
+  template <class T>
+  void resizable(T& object) {
+    const bool outer = std::exchange(resizable_, true);
+    here(object);
+    resizable_ = outer;
+  }
+
+  bool saving() const noexcept { return pass_.kind() == detail::walk::pass::save; }
+  bool planning() const noexcept { return pass_.kind() == detail::walk::pass::plan; }
+  bool applying() const noexcept { return pass_.kind() == detail::walk::pass::apply && !read_only_; }
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  /// Appends a name to the path for as long as it lives.
+  class scope {
+   public:
+    scope(visitor& v, std::string_view name) : v_(v), length_(v.path_.size()) {
+      if (!v.path_.empty()) v.path_ += '/';
+      v.path_ += name;
+    }
+    scope(const scope&) = delete;
+    ~scope() { v_.path_.resize(length_); }
+
+   private:
+    visitor& v_;
+    std::size_t length_;
+  };
+
+  template <class T>
+  detail::tensor_handle handle(T& object) const {
+    detail::tensor_handle h{&object, [](void* p) { return tensor_view(traits<T>::view(*static_cast<T*>(p))); }, nullptr, resizable_, read_only_};
+    if constexpr (requires(T& t, const shape& s) { traits<T>::resize(t, s); })
+      h.resize = [](void* p, const shape& s) { traits<T>::resize(*static_cast<T*>(p), s); };
+    if constexpr (requires { { traits<T>::any_size } -> std::convertible_to<bool>; }) h.any_size = h.any_size || traits<T>::any_size;
+    return h;
+  }
+
+  detail::walk& pass_;
+  std::string path_;
+  bool read_only_ = false, resizable_ = false;
+};
+
+template <class T>
+struct traits<resizable_ref<T>> {
+  static void visit(resizable_ref<T>& r, visitor& v) { v.resizable(r.object); }
+};
+
+}  // namespace holdfast

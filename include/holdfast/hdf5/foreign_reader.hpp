@@ -1,0 +1,302 @@
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <hdf5.h>
+
+#include <holdfast/core/path.hpp>
+#include <holdfast/hdf5/datatype.hpp>
+#include <holdfast/hdf5/layout.hpp>
+#include <holdfast/hdf5/memory_driver.hpp>
+#include <holdfast/hdf5/reader.hpp>
+#include <holdfast/io/storage.hpp>
+
+namespace holdfast::hdf5 {
+
+/// Any HDF5 file, read through libhdf5: one made by h5py or Keras, or a checkpoint that another program rewrote, whose
+/// digests in /holdfast/digests are still compared. It follows no soft or external link, reads no virtual dataset or
+/// external storage, and loads no filter plugin. libhdf5 is not safe on hostile files: only for files one trusts.
+class foreign_reader final : public reader {
+ public:
+  explicit foreign_reader(std::shared_ptr<io::file> opened)
+      : reader(opened->path(), false), disk_(std::move(opened)), image_(disk_->size(), [this](std::uint64_t at, std::span<std::byte> out) {
+          const std::uint64_t size = image_.end(), n = at < size ? std::min<std::uint64_t>(out.size(), size - at) : 0;
+          if (n != 0) disk_->read_at(at, out.first(n));
+          std::fill(out.begin() + static_cast<std::ptrdiff_t>(n), out.end(), std::byte{0});
+        }) {
+    const quiet_errors quiet;
+    const plugins_off no_plugins;
+    const handle access = image_access(image_);
+    hdf5_ = checked(H5Fopen("holdfast", H5F_ACC_RDONLY, access.get()), &H5Fclose, file() + ": cannot open it as HDF5");
+    std::vector<entry> found;
+    const handle root = checked(H5Gopen2(hdf5_.get(), "/", H5P_DEFAULT), &H5Gclose, file() + ": cannot open the root group");
+    std::map<address, std::string> seen;
+    seen.emplace(address_of(root.get()), "");
+    walk(root.get(), "", 0, seen, found);
+    std::sort(found.begin(), found.end(), [](const entry& a, const entry& b) { return a.path < b.path; });
+    read_own_group(root.get(), found);
+    set_entries(std::move(found));
+  }
+
+  void read(const entry& e, std::uint64_t first, std::uint64_t count, std::byte* out) const override {
+    const std::string& path = e.alias_of.empty() ? e.path : e.alias_of;
+    if (const auto text = texts_.find(path); text != texts_.end()) {
+      std::memcpy(out, text->second.data() + first, count);
+      return;
+    }
+    const quiet_errors quiet;
+    const plugins_off no_plugins;
+    const std::string what = file() + ": /" + path + ": cannot read";
+    if (open_path_ != path) {
+      open_ = dataset(path, what);
+      open_path_ = path;
+    }
+    const std::size_t width = e.dtype == dtype::string ? static_cast<std::size_t>(e.shape.back()) : 0;
+    const handle memory_type = e.dtype == dtype::string ? datatype_of(e.dtype, width) : native_type(open_.get(), e.dtype);
+    const handle space = checked(H5Dget_space(open_.get()), &H5Sclose, what);
+    const std::size_t rank = e.shape.rank() - (width != 0);
+    if (width != 0) {
+      // Elements of the file are whole strings.
+      if (first % width != 0 || count % width != 0) return read_part_of_strings(e, width, first, count, out);
+      first /= width;
+      count /= width;
+    }
+    // A range of elements in C order is a few boxes: split it where it is not made of whole rows, planes, and so on.
+    const std::vector<hsize_t> dims(e.shape.begin(), e.shape.begin() + static_cast<std::ptrdiff_t>(rank));
+    const std::size_t item = width != 0 ? width : size_of(e.dtype);
+    while (count > 0) {
+      std::size_t axis = rank;
+      hsize_t inner = 1;
+      while (axis > 0 && first % (inner * dims[axis - 1]) == 0 && count >= inner * dims[axis - 1]) inner *= dims[--axis];
+      std::vector<hsize_t> start(rank), size(rank, 1);
+      hsize_t n = inner, rest = first / inner;
+      if (axis > 0) {
+        const hsize_t at = rest % dims[axis - 1], many = std::min(dims[axis - 1] - at, count / inner);
+        start[axis - 1] = at;
+        size[axis - 1] = many;
+        n = inner * many;
+        rest /= dims[axis - 1];
+        for (std::size_t i = axis - 1; i-- > 0; rest /= dims[i]) start[i] = rest % dims[i];
+      }
+      for (std::size_t i = axis; i < rank; ++i) size[i] = dims[i];
+      if (rank != 0) checked(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), what);
+      const handle memory = checked(H5Screate_simple(1, &n, nullptr), &H5Sclose, what);
+      checked(H5Dread(open_.get(), memory_type.get(), memory.get(), space.get(), H5P_DEFAULT, out), what);
+      out += n * item;
+      first += n;
+      count -= n;
+    }
+  }
+
+  std::string unreadable(const entry& e) const override {
+    const auto at = unreadable_.find(e.alias_of.empty() ? e.path : e.alias_of);
+    return at == unreadable_.end() ? std::string() : at->second;
+  }
+
+ private:
+  using address = std::array<unsigned char, 16>;
+  static constexpr int max_depth = 256;
+
+  /// Filter plugins are code: none is loaded while a file of unknown origin is open.
+  class plugins_off {
+   public:
+    plugins_off() {
+      H5PLget_loading_state(&before_);
+      H5PLset_loading_state(0);
+    }
+    plugins_off(const plugins_off&) = delete;
+    ~plugins_off() { H5PLset_loading_state(before_); }
+
+   private:
+    unsigned before_ = 0;
+  };
+
+  static address address_of(hid_t object) {
+    address a{};
+#if H5_VERSION_GE(1, 12, 0)
+    H5O_info2_t info;
+    checked(H5Oget_info3(object, &info, H5O_INFO_BASIC), "H5Oget_info");
+    std::memcpy(a.data(), &info.token, std::min(a.size(), sizeof info.token));
+#else
+    H5O_info_t info;
+    checked(H5Oget_info2(object, &info, H5O_INFO_BASIC), "H5Oget_info");
+    std::memcpy(a.data(), &info.addr, sizeof info.addr);
+#endif
+    return a;
+  }
+
+  handle dataset(const std::string& path, const std::string& what) const {
+    const handle access = checked(H5Pcreate(H5P_DATASET_ACCESS), &H5Pclose, what);
+    // A compressed chunk that does not fit the cache would be unpacked again for every piece of it.
+    checked(H5Pset_chunk_cache(access.get(), 12421, std::size_t{16} << 20, 1.0), what);
+    return checked(H5Dopen2(hdf5_.get(), path.c_str(), access.get()), &H5Dclose, what);
+  }
+
+  void walk(hid_t group, const std::string& path, int depth, std::map<address, std::string>& seen, std::vector<entry>& found) {
+    if (depth > max_depth) throw format_error(file() + ": /" + path + ": groups nested deeper than " + std::to_string(max_depth));
+    std::vector<std::string> names;
+    const auto collect = [](hid_t, const char* name, const H5L_info_t* link, void* out) -> herr_t {
+      try {
+        if (link->type == H5L_TYPE_HARD) static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+        return 0;
+      } catch (...) {
+        return -1;
+      }
+    };
+    checked(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect, &names), file() + ": /" + path + ": cannot list the group");
+    for (const std::string& name : names) {
+      const std::string whole = path.empty() ? name : path + "/" + name;
+      if (whole == library_group) continue;
+      const handle object = checked(H5Oopen(group, name.c_str(), H5P_DEFAULT), &H5Oclose, file() + ": /" + whole + ": cannot open");
+      const auto [first, is_new] = seen.emplace(address_of(object.get()), whole);
+      const H5I_type_t type = H5Iget_type(object.get());
+      if (!is_new) {
+        // A group that contains itself has no end; everything else shared is a second name.
+        if (!holdfast::detail::within(whole, first->second) && !first->second.empty())
+          found.push_back({.path = whole, .kind = entry_kind::alias, .alias_of = first->second});
+      } else if (type == H5I_GROUP) {
+        found.push_back({.path = whole, .kind = entry_kind::group});
+        walk(object.get(), whole, depth + 1, seen, found);
+      } else if (type == H5I_DATASET) {
+        found.push_back(describe_dataset(object.get(), whole));
+      }
+    }
+  }
+
+  entry describe_dataset(hid_t set, const std::string& path) {
+    entry e{.path = path};
+    const std::string what = file() + ": /" + path + ": cannot describe";
+    const auto cannot = [&](const std::string& why) {
+      e.dtype = holdfast::dtype{};
+      unreadable_.emplace(path, why);
+      return e;
+    };
+    const handle space = checked(H5Dget_space(set), &H5Sclose, what);
+    if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) {
+      e.kind = entry_kind::absent;
+      return e;
+    }
+    const handle creation = checked(H5Dget_create_plist(set), &H5Pclose, what);
+    if (H5Pget_layout(creation.get()) == H5D_VIRTUAL) return cannot("a virtual dataset, whose data is in other files");
+    if (H5Pget_external_count(creation.get()) > 0) return cannot("a dataset in external storage");
+    for (int i = 0; i < H5Pget_nfilters(creation.get()); ++i) {
+      unsigned flags = 0, config = 0;
+      std::size_t values = 0;
+      const H5Z_filter_t filter = H5Pget_filter2(creation.get(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
+      if (filter > H5Z_FILTER_SCALEOFFSET) return cannot("a dataset with filter " + std::to_string(filter) + ", which is not HDF5's own");
+    }
+    std::vector<hsize_t> dims(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space.get()), what)));
+    checked(H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr), what);
+    std::vector<std::int64_t> extents(dims.begin(), dims.end());
+    const handle type = checked(H5Dget_type(set), &H5Tclose, what);
+    if (H5Tget_class(type.get()) == H5T_STRING && H5Tis_variable_str(type.get()) > 0) {
+      read_variable_text(set, shape(extents), e);
+    } else {
+      const auto known = dtype_from(type.get());
+      if (!known) return cannot("HDF5 data of a class that has no dtype");
+      e.dtype = *known;
+      if (const auto named = dtype_named(text_attribute(set, dtype_attribute)); *known == dtype::uint8 && named && needs_attribute(*named)) e.dtype = *named;
+      if (e.dtype == dtype::string) extents.push_back(static_cast<std::int64_t>(H5Tget_size(type.get())));
+      e.shape = shape(std::move(extents));
+    }
+    e.bytes = static_cast<std::uint64_t>(e.shape.elements()) * size_of(e.dtype);
+    return e;
+  }
+
+  /// h5py's str: variable-length strings live in a heap and are read whole, padded to one width.
+  void read_variable_text(hid_t set, const shape& extents, entry& e) {
+    const std::string what = file() + ": /" + e.path + ": cannot read text";
+    const handle type = checked(H5Dget_type(set), &H5Tclose, what), space = checked(H5Dget_space(set), &H5Sclose, what);
+    const auto n = static_cast<std::size_t>(extents.elements());
+    if (n > disk_->size()) throw format_error(what + ": more strings than bytes in the file");
+    std::vector<char*> strings(n);
+    checked(H5Dread(set, type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, strings.data()), what);
+    std::size_t width = 0;
+    for (const char* s : strings) width = std::max(width, s == nullptr ? 0 : std::strlen(s));
+    std::string& text = texts_[e.path];
+    for (const char* s : strings) {
+      const std::size_t length = s == nullptr ? 0 : std::strlen(s);
+      text.append(s == nullptr ? "" : s, length).append(width - length, '\0');
+    }
+    H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, strings.data());
+    std::vector<std::int64_t> with_width = extents.extents();
+    with_width.push_back(static_cast<std::int64_t>(width));
+    e.dtype = dtype::string;
+    e.shape = shape(std::move(with_width));
+  }
+
+  static std::string text_attribute(hid_t object, const char* name) {
+    if (H5Aexists(object, name) <= 0) return {};
+    const handle a = checked(H5Aopen(object, name, H5P_DEFAULT), &H5Aclose, "H5Aopen");
+    const handle type = checked(H5Aget_type(a.get()), &H5Tclose, "H5Aget_type"), space = checked(H5Aget_space(a.get()), &H5Sclose, "H5Aget_space");
+    if (H5Tget_class(type.get()) != H5T_STRING || H5Sget_simple_extent_npoints(space.get()) != 1) return {};
+    if (H5Tis_variable_str(type.get()) > 0) {
+      char* s = nullptr;
+      checked(H5Aread(a.get(), type.get(), &s), "H5Aread");
+      const std::string text = s == nullptr ? "" : s;
+      H5free_memory(s);
+      return text;
+    }
+    std::string text(H5Tget_size(type.get()), '\0');
+    checked(H5Aread(a.get(), type.get(), text.data()), "H5Aread");
+    return text.substr(0, text.find('\0'));
+  }
+
+  /// Reading with the file's own type, but for the byte order, keeps every bit: HDF5's conversions of small floats are
+  /// slow and change NaNs.
+  static handle native_type(hid_t set, dtype type) {
+    handle own = checked(H5Dget_type(set), &H5Tclose, "H5Dget_type");
+    return H5Tget_order(own.get()) == H5T_ORDER_LE || size_of(type) == 1 ? std::move(own) : datatype_of(type);
+  }
+
+  void read_part_of_strings(const entry& e, std::size_t width, std::uint64_t first, std::uint64_t count, std::byte* out) const {
+    const std::uint64_t from = first / width * width, to = (first + count + width - 1) / width * width;
+    std::vector<std::byte> whole(to - from);
+    read(e, from, to - from, whole.data());
+    std::memcpy(out, whole.data() + (first - from), count);
+  }
+
+  /// Takes digests and step from the group that holdfast writes, where a rewritten checkpoint still has it.
+  void read_own_group(hid_t root, std::vector<entry>& found) {
+    const std::string ours(library_group);
+    if (H5Lexists(root, library_group, H5P_DEFAULT) <= 0 || H5Lexists(root, (ours + "/" + digests_dataset).c_str(), H5P_DEFAULT) <= 0) return;
+    const std::string what = file() + ": cannot read /holdfast";
+    const handle digests = dataset(ours + "/" + digests_dataset, what), type = checked(H5Dget_type(digests.get()), &H5Tclose, what);
+    if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) > 0 || H5Tget_size(type.get()) > disk_->size() * 1024) return;
+    std::string text(H5Tget_size(type.get()), '\0');
+    checked(H5Dread(digests.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()), what);
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      const std::string_view line(text.data() + at, end - at);
+      at = end + 1;
+      if (line.size() < 35) continue;
+      const auto e = std::lower_bound(found.begin(), found.end(), line.substr(34), [](const entry& x, std::string_view p) { return x.path < p; });
+      if (e == found.end() || e->path != line.substr(34)) continue;
+      for (std::size_t i = 0; i < 16; ++i) {
+        const auto nibble = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+        e->digest.bytes[i] = static_cast<std::uint8_t>(nibble(line[2 * i]) << 4 | (nibble(line[2 * i + 1]) & 15));
+      }
+    }
+    if (H5Lexists(root, (ours + "/" + step_dataset).c_str(), H5P_DEFAULT) <= 0) return;
+    const handle step = dataset(ours + "/" + step_dataset, what);
+    checked(H5Dread(step.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, &step_), what);
+  }
+
+  std::shared_ptr<io::file> disk_;
+  memory_image image_;
+  handle hdf5_;
+  std::map<std::string, std::string> texts_, unreadable_;
+  mutable handle open_;
+  mutable std::string open_path_;
+};
+
+}  // namespace holdfast::hdf5

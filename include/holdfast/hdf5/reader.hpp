@@ -1,0 +1,113 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <holdfast/core/manifest.hpp>
+
+namespace holdfast::hdf5 {
+
+/// A file open for reading: its entries, and the logical bytes of each, in C order and little-endian. Two kinds exist:
+/// a sealed checkpoint, read by its own index, and any other HDF5 file, read through libhdf5. Used by one thread.
+class reader {
+ public:
+  virtual ~reader() = default;
+
+  const std::string& file() const noexcept { return file_; }
+  bool sealed() const noexcept { return sealed_; }
+  std::int64_t step() const noexcept { return step_; }
+  double metric() const noexcept { return metric_; }
+  /// Bytes of content under one digest.
+  std::uint64_t digest_block() const noexcept { return digest_block_; }
+
+  /// Sorted by path. Every name of shared data is there: an alias has the type, shape and place of what it names.
+  const std::vector<entry>& entries() const noexcept { return entries_; }
+
+  /// The entry of that path, null if there is none.
+  const entry* find(std::string_view path) const {
+    const auto at = std::lower_bound(entries_.begin(), entries_.end(), path, [](const entry& e, std::string_view p) { return e.path < p; });
+    return at != entries_.end() && at->path == path ? &*at : nullptr;
+  }
+
+  /// Copies elements `first` to `first + count` of a tensor's content to `out`. Throws `io_error` or `format_error`.
+  virtual void read(const entry& e, std::uint64_t first, std::uint64_t count, std::byte* out) const = 0;
+
+  /// Whether the file has a digest of this entry's content.
+  virtual bool has_digest(const entry& e) const { return e.digest != digest{}; }
+
+  /// Compares digests of blocks of content, as `block_digest` makes them, with the file's. Throws `integrity_error`.
+  virtual void verify(const entry& e, std::span<const digest> blocks) const {
+    if (!has_digest(e) || blocks.empty() || holdfast::detail::root_of(blocks) == e.digest) return;
+    damaged(e, "its content is not what was saved");
+  }
+
+  /// Verifies the bytes that belong to no tensor. Throws `integrity_error`.
+  virtual void verify_metadata() const {}
+
+  /// The bytes of an entry in place, where the file is contiguous and maps; null otherwise.
+  virtual std::shared_ptr<const std::byte> map(const entry&) const { return nullptr; }
+
+  /// What is known of an entry that holds something other than a tensor.
+  virtual std::string unreadable(const entry&) const { return {}; }
+
+ protected:
+  reader(std::string file, bool sealed) : file_(std::move(file)), sealed_(sealed) {}
+
+  [[noreturn]] void damaged(const entry& e, const std::string& what) const {
+    throw integrity_error(file_ + ": /" + e.path + ": " + what + (sealed_ ? "; the file is damaged: take an older checkpoint"
+                                                                         : "; it was changed since, or the file is damaged; .verify = holdfast::verify::off reads it as it is"));
+  }
+
+  /// Takes the entries of a file and gives every second name of shared data what it names, and, where that is a group,
+  /// everything below it. `origin` tells for each resulting entry which of the given ones has its data.
+  void set_entries(std::vector<entry> given) {
+    std::vector<std::pair<entry, std::size_t>> all;
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      const entry& e = given[i];
+      if (e.kind != entry_kind::alias) {
+        all.emplace_back(e, i);
+        continue;
+      }
+      auto at = std::lower_bound(given.begin(), given.end(), e.alias_of, [](const entry& x, const std::string& p) { return x.path < p; });
+      if (at == given.end() || at->path != e.alias_of || at->kind == entry_kind::group)
+        all.emplace_back(entry{.path = e.path, .kind = entry_kind::group, .alias_of = e.alias_of}, i);
+      for (; at != given.end() && at->path.starts_with(e.alias_of); ++at) {
+        if (!holdfast::detail::within(at->path, e.alias_of) || at->kind == entry_kind::group) continue;
+        entry copy = *at;
+        copy.path = e.path + at->path.substr(e.alias_of.size());
+        if (copy.kind == entry_kind::tensor) copy.kind = entry_kind::alias;
+        copy.alias_of = at->kind == entry_kind::alias ? at->alias_of : at->path;
+        all.emplace_back(std::move(copy), static_cast<std::size_t>(at - given.begin()));
+      }
+    }
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
+    entries_.clear();
+    origin_.clear();
+    for (auto& [e, from] : all) {
+      entries_.push_back(std::move(e));
+      origin_.push_back(from);
+    }
+  }
+
+  std::size_t origin(const entry& e) const { return origin_[static_cast<std::size_t>(&e - entries_.data())]; }
+
+  std::int64_t step_ = -1;
+  double metric_ = std::numeric_limits<double>::quiet_NaN();
+  std::uint64_t digest_block_ = holdfast::detail::digest_block;
+
+ private:
+  std::string file_;
+  bool sealed_;
+  std::vector<entry> entries_;
+  std::vector<std::size_t> origin_;
+};
+
+}  // namespace holdfast::hdf5

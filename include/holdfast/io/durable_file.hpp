@@ -1,0 +1,72 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+
+#include <unistd.h>
+
+#include <holdfast/io/posix.hpp>
+
+namespace holdfast::io {
+
+/// A file that appears under its name whole and durable, or not at all. It is written under a name of its own in the
+/// same folder; `commit` makes the content durable, then gives it its name, then makes the name durable. Without a
+/// commit nothing of it remains. (The order is what the crash-state replays of ALICE, OSDI 2014, leave as correct.)
+class durable_file {
+ public:
+  /// The names of files that were being written when their process died start with this.
+  static constexpr const char* temporary_prefix = ".holdfast-";
+
+  durable_file(storage& on, std::string path) : on_(on), path_(std::move(path)), folder_(detail::parent_of(path_)) {
+    const std::size_t slash = path_.rfind('/');
+    const std::string name = slash == std::string::npos ? path_ : path_.substr(slash + 1);
+    if (name.empty() || name == "." || name == "..") detail::fail(path_, "cannot create: the path names a folder", EISDIR);
+    temporary_ = folder_ + "/" + temporary_prefix + unique() + ".tmp";
+    try {
+      file_ = on_.create(temporary_, path_);
+    } catch (const io_error& e) {
+      throw io_error(path_ + ": cannot create a file in " + folder_, e.code());
+    }
+  }
+  durable_file(const durable_file&) = delete;
+  durable_file& operator=(const durable_file&) = delete;
+
+  ~durable_file() {
+    if (committed_) return;
+    try {
+      file_.reset();
+      on_.remove(temporary_);
+    } catch (...) {  // the file may be gone with its folder; the error that brought us here is the one to report
+    }
+  }
+
+  file& operator*() noexcept { return *file_; }
+  file* operator->() noexcept { return file_.get(); }
+
+  /// Durable under its name when it returns. If the folder cannot be made durable the new file may or may not survive
+  /// a power failure; it is whole in both cases, and the error says so.
+  void commit(replace existing) {
+    file_->sync();
+    file_.reset();
+    on_.rename(temporary_, path_, existing);
+    committed_ = true;
+    on_.sync_folder(folder_);
+  }
+
+ private:
+  static std::string unique() {
+    static std::atomic<std::uint64_t> counter{0};
+    static const std::uint64_t process = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
+    return std::to_string(::getpid()) + "-" + std::to_string(process % 1000000007) + "-" + std::to_string(counter++);
+  }
+
+  storage& on_;
+  std::string path_, folder_, temporary_;
+  std::unique_ptr<file> file_;
+  bool committed_ = false;
+};
+
+}  // namespace holdfast::io

@@ -1,0 +1,203 @@
+#pragma once
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <holdfast/core/error.hpp>
+#include <holdfast/io/storage.hpp>
+
+namespace holdfast::io {
+
+namespace detail {
+
+[[noreturn]] inline void fail(const std::string& path, const char* what, int code = errno) {
+  std::string advice;
+  if (code == ENOSPC || code == EDQUOT) advice = " (free some space, or save elsewhere; existing files are unchanged)";
+  throw io_error(path + ": " + what + advice, std::error_code(code, std::generic_category()));
+}
+
+/// The folder that holds `path`.
+inline std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+class descriptor {
+ public:
+  explicit descriptor(int fd = -1) noexcept : fd_(fd) {}
+  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  descriptor& operator=(descriptor&&) = delete;
+  ~descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// Repeats a system call that a signal interrupted.
+template <class Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  while (result == -1 && errno == EINTR) result = call();
+  return result;
+}
+
+class posix_file final : public file {
+ public:
+  posix_file(std::string path, descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  const std::string& path() const override { return path_; }
+
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    while (!bytes.empty()) {
+      const auto n = uninterrupted([&] { return ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+      if (n < 0) fail(path_, "cannot write");
+      if (n == 0) fail(path_, "cannot write", ENOSPC);
+      offset += static_cast<std::uint64_t>(n);
+      bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+  }
+
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
+    while (!out.empty()) {
+      const auto n = uninterrupted([&] { return ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset)); });
+      if (n < 0) fail(path_, "cannot read");
+      if (n == 0) throw format_error(path_ + ": ends at byte " + std::to_string(offset) + ", " + std::to_string(out.size()) + " bytes before its content does; the file was truncated");
+      offset += static_cast<std::uint64_t>(n);
+      out = out.subspan(static_cast<std::size_t>(n));
+    }
+  }
+
+  std::uint64_t size() const override {
+    struct stat s{};
+    if (::fstat(fd_.get(), &s) != 0) fail(path_, "cannot stat");
+    return static_cast<std::uint64_t>(s.st_size);
+  }
+
+  void preallocate(std::uint64_t bytes) override {
+    if (bytes == 0) return;
+    const int code = uninterrupted([&] { return ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes)); }) == 0 ? 0 : errno;
+    if (code == 0) return;
+    if (code != EOPNOTSUPP && code != ENOSYS) fail(path_, ("cannot reserve " + std::to_string(bytes) + " bytes").c_str(), code);
+    if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) fail(path_, "cannot set the length");
+  }
+
+  void sync() override {
+    if (::fsync(fd_.get()) != 0) fail(path_, "cannot make the file durable (fsync)");
+  }
+
+  std::shared_ptr<const std::byte> map() const override {
+    const std::uint64_t n = size();
+    if (n == 0) return nullptr;
+    void* p = ::mmap(nullptr, n, PROT_READ, MAP_SHARED, fd_.get(), 0);
+    if (p == MAP_FAILED) fail(path_, "cannot map");
+    return {static_cast<const std::byte*>(p), [n](const std::byte* q) { ::munmap(const_cast<std::byte*>(q), n); }};
+  }
+
+ private:
+  std::string path_;
+  descriptor fd_;
+};
+
+}  // namespace detail
+
+/// The operating system's own files.
+class posix_storage : public storage {
+ public:
+  std::unique_ptr<file> create(const std::string& path, const std::string& shown_as) override {
+    return std::make_unique<detail::posix_file>(shown_as, opened(path, O_RDWR | O_CREAT | O_EXCL, "cannot create"));
+  }
+
+  std::unique_ptr<file> open(const std::string& path) override {
+    detail::descriptor fd = opened(path, O_RDONLY | O_NONBLOCK, "cannot open");
+    struct stat s{};
+    if (::fstat(fd.get(), &s) != 0) detail::fail(path, "cannot stat");
+    if (S_ISDIR(s.st_mode)) detail::fail(path, "cannot open as a checkpoint (checkpoint_directory reads a folder of them)", EISDIR);
+    if (!S_ISREG(s.st_mode)) detail::fail(path, "cannot open: not a regular file", EINVAL);
+    return std::make_unique<detail::posix_file>(path, std::move(fd));
+  }
+
+  void rename(const std::string& from, const std::string& to, replace existing) override {
+    const auto result = existing == replace::yes ? ::rename(from.c_str(), to.c_str())
+                                                 : ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE);
+    if (result == 0) return;
+    if (existing == replace::no && (errno == EINVAL || errno == ENOSYS)) {  // a file system without the flag
+      if (::link(from.c_str(), to.c_str()) == 0) return remove(from);
+    }
+    detail::fail(to, "cannot take its name");
+  }
+
+  void remove(const std::string& path) override {
+    if (::unlink(path.c_str()) != 0) detail::fail(path, "cannot delete");
+  }
+
+  void sync_folder(const std::string& path) override {
+    const detail::descriptor fd = opened(path, O_RDONLY | O_DIRECTORY, "cannot open the folder");
+    if (::fsync(fd.get()) != 0) detail::fail(path, "cannot make the folder durable (fsync)");
+  }
+
+  void make_folder(const std::string& path) override {
+    struct stat s{};
+    if (::stat(path.c_str(), &s) == 0) {
+      if (!S_ISDIR(s.st_mode)) detail::fail(path, "cannot be a folder", ENOTDIR);
+      return;
+    }
+    if (errno != ENOENT) detail::fail(path, "cannot create the folder");
+    const std::string above = detail::parent_of(path);
+    make_folder(above);
+    if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) detail::fail(path, "cannot create the folder");
+    sync_folder(above);
+  }
+
+  std::vector<std::string> list(const std::string& path) override {
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
+    if (!folder) detail::fail(path, "cannot list the folder");
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent* d = ::readdir(folder.get())) {
+      const std::string_view found = d->d_name;
+      if (found != "." && found != "..") names.emplace_back(found);
+    }
+    if (errno != 0) detail::fail(path, "cannot list the folder");
+    return names;
+  }
+
+  std::shared_ptr<void> lease(const std::string& path) override {
+    auto fd = std::make_shared<detail::descriptor>(opened(path, O_RDWR | O_CREAT, "cannot open the lock file"));
+    if (detail::uninterrupted([&] { return ::flock(fd->get(), LOCK_EX | LOCK_NB); }) == 0) return fd;
+    if (errno == EWOULDBLOCK) return nullptr;
+    detail::fail(path, "cannot lock");
+  }
+
+ private:
+  static detail::descriptor opened(const std::string& path, int flags, const char* what) {
+    const int fd = detail::uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); });
+    if (fd < 0) detail::fail(path, what);
+    return detail::descriptor(fd);
+  }
+};
+
+/// The storage that is used where none is given.
+inline storage& posix() {
+  static posix_storage instance;
+  return instance;
+}
+
+}  // namespace holdfast::io

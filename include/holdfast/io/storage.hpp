@@ -1,0 +1,52 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace holdfast::io {
+
+/// An open file. Every function throws `io_error` naming the file. Bytes are at offsets: there is no file position, so
+/// several threads may read or write disjoint ranges at once.
+class file {
+ public:
+  virtual ~file() = default;
+  virtual const std::string& path() const = 0;
+  virtual void write_at(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+  /// Reads all of `out`; throws `format_error` if the file ends before.
+  virtual void read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
+  virtual std::uint64_t size() const = 0;
+  /// Gives the file its length and, where the file system can, its blocks, so that a full disk is met here.
+  virtual void preallocate(std::uint64_t bytes) = 0;
+  /// Makes the content durable. After a failure nothing is known about the content: abandon the file (fsyncgate).
+  virtual void sync() = 0;
+  /// A read-only map of the whole file, valid as long as someone holds it.
+  virtual std::shared_ptr<const std::byte> map() const = 0;
+};
+
+/// Whether `rename` may replace what has the new name.
+enum class replace { no, yes };
+
+/// What the library asks of a file system, and nothing else: the seam where tests record, delay and fail each step.
+/// Paths are the caller's own. Every function throws `io_error` naming the path.
+class storage {
+ public:
+  virtual ~storage() = default;
+  /// Creates a file that must not exist, for reading and writing. Errors call it `shown_as`.
+  virtual std::unique_ptr<file> create(const std::string& path, const std::string& shown_as) = 0;
+  virtual std::unique_ptr<file> open(const std::string& path) = 0;
+  virtual void rename(const std::string& from, const std::string& to, replace existing) = 0;
+  virtual void remove(const std::string& path) = 0;
+  virtual void sync_folder(const std::string& path) = 0;
+  /// Creates the folder and those above it where they are missing, durably.
+  virtual void make_folder(const std::string& path) = 0;
+  /// Names of what is in the folder, in no order.
+  virtual std::vector<std::string> list(const std::string& path) = 0;
+  /// Takes an exclusive lease that ends with the returned object or the process; null if another process has it.
+  virtual std::shared_ptr<void> lease(const std::string& path) = 0;
+};
+
+}  // namespace holdfast::io

@@ -1,0 +1,79 @@
+#pragma once
+#include <algorithm>
+#include <charconv>
+#include <concepts>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <holdfast/core/path.hpp>
+#include <holdfast/core/visitor.hpp>
+
+namespace holdfast {
+namespace detail {
+
+template <class K>
+concept map_key = std::integral<K> || std::convertible_to<K, std::string_view>;
+
+template <map_key K>
+std::string key_name(const K& key) {
+  if constexpr (std::integral<K>) return std::to_string(key);
+  else return encode_component(key);
+}
+
+template <map_key K>
+std::optional<K> key_of(const std::string& name) {
+  if constexpr (std::integral<K>) {
+    K key{};
+    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), key);
+    return failed == std::errc() && end == name.data() + name.size() ? std::optional(key) : std::nullopt;
+  } else {
+    return K(name);
+  }
+}
+
+/// A group with a part for each key, in any order of the program's: keys are names, never positions. An empty map takes
+/// the file's keys; one that is not empty must have the same keys.
+template <class M>
+struct mapping {
+  using key_type = typename M::key_type;
+  using mapped_type = typename M::mapped_type;
+
+  static void visit(M& m, visitor& v) {
+    v.container();
+    const auto names = v.incoming(m.empty());
+    if (!names) {
+      for (auto& [key, value] : m) v(key_name(key), value);
+      return;
+    }
+    std::vector<key_type> keys;
+    for (const std::string& name : *names) {
+      if (const auto key = key_of<key_type>(name)) keys.push_back(*key);
+      else v.problem("keys that are integers", "\"" + name + "\"", "bind a map with string keys");
+    }
+    if (v.applying()) {
+      std::erase_if(m, [&](const auto& item) { return std::find(keys.begin(), keys.end(), item.first) == keys.end(); });
+      if constexpr (std::default_initializable<mapped_type>)
+        for (const key_type& key : keys) m.try_emplace(key);
+    }
+    for (const key_type& key : keys) {
+      if (const auto at = m.find(key); at != m.end()) v(key_name(key), at->second);
+      else v.template prototype<mapped_type>(key_name(key));
+    }
+  }
+};
+
+}  // namespace detail
+
+template <detail::map_key K, class T, class C, class A>
+struct traits<std::map<K, T, C, A>> : detail::mapping<std::map<K, T, C, A>> {};
+template <detail::map_key K, class T, class H, class E, class A>
+struct traits<std::unordered_map<K, T, H, E, A>> : detail::mapping<std::unordered_map<K, T, H, E, A>> {};
+
+}  // namespace holdfast
