@@ -1,6 +1,7 @@
 #pragma once
 /// All of holdfast that needs no library beyond HDF5 and xxHash. Adapters, CUDA, MPI and testing headers are included
 /// one by one where they are wanted.
+#include <holdfast/checkpoint/compare.hpp>
 #include <holdfast/checkpoint/directory.hpp>
 #include <holdfast/checkpoint/file.hpp>
 #include <holdfast/checkpoint/restore.hpp>

@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+"""Promises about what compiles, checked with the compiler and flags of a build folder.
+
+  compile_check.py headers BUILD   every public header compiles alone, and twice in one translation unit
+  compile_check.py fail BUILD      no tests/compile_fail/*.cpp compiles, and each says what its `// error: REGEX` lines expect
+  compile_check.py listed BUILD    every tests/FOLDER/*.cpp is part of the build (a file nobody listed would never run)
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def compile_commands(build):
+    """Source file -> its entry in compile_commands.json."""
+    entries = json.loads((build / "compile_commands.json").read_text())
+    return {(pathlib.Path(e["directory"]) / e["file"]).resolve(): e for e in entries}
+
+
+def syntax_check(build):
+    """A function that checks one file (or arguments) with the flags of tests/odr/first.cpp and returns the finished process."""
+    entry = compile_commands(build)[ROOT / "tests/odr/first.cpp"]
+    words, flags = iter(shlex.split(entry["command"])), []
+    for word in words:
+        if word in ("-o", "-MF", "-MQ"):
+            next(words)
+        elif word not in ("-c", "-MD", entry["file"]):
+            flags.append(word)
+
+    def run(*arguments):
+        return subprocess.run([*flags, "-fsyntax-only", "-fdiagnostics-color=never", *map(str, arguments)], cwd=entry["directory"], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return run
+
+
+def check_all(files, problem_of):
+    """Runs problem_of(file) for each file, a few at a time; prints and counts the problems."""
+    assert files, "nothing to check: has a folder moved?"
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = [(f, p) for f, p in zip(files, pool.map(problem_of, files)) if p]
+    for file, problem in problems:
+        print(f"{file.relative_to(ROOT)}: {problem}\n")
+    print(f"{len(files) - len(problems)} of {len(files)} as they should be")
+    return len(problems)
+
+
+def headers(build):
+    check = syntax_check(build)
+
+    def problem(header):
+        result = check("-include", header, "-include", header, "-x", "c++", os.devnull)
+        return f"does not compile alone\n{result.stdout}" if result.returncode else ""
+    return check_all(sorted((ROOT / "include/holdfast").rglob("*.hpp")), problem)
+
+
+def fail(build):
+    check = syntax_check(build)
+
+    def problem(source):
+        expected = re.findall(r"^\s*// error: (.+)$", source.read_text(), re.MULTILINE)
+        if not expected:
+            return "has no line `// error: REGEX`"
+        result = check(source)
+        if result.returncode == 0:
+            return "compiles, and must not"
+        missing = [e for e in expected if not re.search(e, result.stdout)]
+        return f"fails without the message {missing}\n{result.stdout}" if missing else ""
+    return check_all(sorted((ROOT / "tests/compile_fail").glob("*.cpp")), problem)
+
+
+def listed(build):
+    built = compile_commands(build)
+    sources = [s for s in sorted((ROOT / "tests").rglob("*.cpp")) if s.parent.name != "compile_fail"]
+    return check_all(sources, lambda s: "" if s in built else "is not built: add it to the list in meson.build")
+
+
+if __name__ == "__main__":
+    checks = {"headers": headers, "fail": fail, "listed": listed}
+    if len(sys.argv) != 3 or sys.argv[1] not in checks:
+        sys.exit(__doc__)
+    sys.exit(checks[sys.argv[1]](pathlib.Path(sys.argv[2])) != 0)

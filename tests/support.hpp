@@ -1,0 +1,113 @@
+#pragma once
+/// What several tests need: a folder of their own, the message of an expected error, damage to a file, a child process.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+#include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+namespace support {
+
+/// A fresh folder that is deleted with the object.
+class folder {
+ public:
+  folder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "holdfast-test-XXXXXX").string();
+    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
+  }
+  folder(const folder&) = delete;
+  ~folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string operator/(std::string_view name) const { return (path_ / name).string(); }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Runs `f`, which must throw exactly an `Error` (not one derived from it), and returns its message.
+template <class Error, class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    BOOST_TEST((typeid(e) == typeid(Error)), "threw a " << typeid(e).name() << ": " << e.what());
+    return e.what();
+  } catch (const std::exception& e) {
+    BOOST_ERROR("threw another error: " << e.what());
+    return {};
+  }
+  BOOST_ERROR("did not throw");
+  return {};
+}
+
+/// Requires every piece in the text.
+template <class... Pieces>
+void require_all(const std::string& text, const Pieces&... pieces) {
+  for (const std::string_view piece : {std::string_view(pieces)...})
+    BOOST_TEST((text.find(piece) != std::string::npos), "expected \"" << piece << "\" in: " << text);
+}
+
+inline std::string bytes_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+inline void write_bytes(const std::string& path, std::string_view bytes) {
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+/// The names in a folder, sorted.
+inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& e : std::filesystem::directory_iterator(folder)) names.push_back(e.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// Changes one bit of a file in place.
+inline void flip_bit(const std::string& path, std::uint64_t byte, unsigned bit = 0) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(byte));
+  const int c = file.get();
+  BOOST_REQUIRE(c >= 0);
+  file.seekp(static_cast<std::streamoff>(byte));
+  file.put(static_cast<char>(static_cast<unsigned>(c) ^ 1u << bit));
+}
+
+/// What a child process did with itself: `work` runs in it, and its failed checks and exceptions make it fail.
+/// A signal is reported as 128 + its number, as a shell does.
+template <class F>
+int in_child(F&& work) {
+  std::cout.flush();
+  const pid_t child = ::fork();
+  BOOST_REQUIRE(child >= 0);
+  if (child == 0) {
+    int status = 1;
+    try {
+      status = work();
+    } catch (const std::exception& e) {
+      std::cerr << "in the child: " << e.what() << std::endl;
+    }
+    ::_exit(status);  // neither destructors nor libhdf5's own exit belong to the child
+  }
+  int status = 0;
+  BOOST_REQUIRE_EQUAL(::waitpid(child, &status, 0), child);
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace support
