@@ -1,12 +1,14 @@
 #pragma once
 /// What several tests need: a folder of their own, the message of an expected error, damage to a file, a child process.
 #include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <random>
 #include <string>
 #include <string_view>
 #include <typeinfo>
@@ -62,6 +64,20 @@ void require_all(const std::string& text, const Pieces&... pieces) {
     BOOST_TEST((text.find(piece) != std::string::npos), "expected \"" << piece << "\" in: " << text);
 }
 
+/// An engine for a test with random input: its seed is printed, and HOLDFAST_TEST_SEED if that is set.
+inline std::mt19937_64 random_engine() {
+  const char* given = std::getenv("HOLDFAST_TEST_SEED");
+  const std::uint64_t seed = given != nullptr ? std::stoull(given) : std::random_device()();
+  std::cout << boost::unit_test::framework::current_test_case().p_name << ": HOLDFAST_TEST_SEED=" << seed << std::endl;
+  return std::mt19937_64(seed);
+}
+
+/// A number from `least` to `most`, both included.
+template <class Int>
+Int pick(std::mt19937_64& engine, Int least, Int most) {
+  return std::uniform_int_distribution<Int>(least, most)(engine);
+}
+
 inline std::string bytes_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
@@ -89,14 +105,16 @@ inline void flip_bit(const std::string& path, std::uint64_t byte, unsigned bit =
   file.put(static_cast<char>(static_cast<unsigned>(c) ^ 1u << bit));
 }
 
-/// What a child process did with itself: `work` runs in it, and its failed checks and exceptions make it fail.
-/// A signal is reported as 128 + its number, as a shell does.
+/// Runs `work` in a child process and returns what it returns: 1 if it throws, and 128 + its number if a signal ends
+/// it, as a shell does. Boost.Test's checks count nothing there.
 template <class F>
 int in_child(F&& work) {
+  std::signal(SIGCHLD, SIG_DFL);  // Boost.Test takes a child that fails for an error
   std::cout.flush();
   const pid_t child = ::fork();
   BOOST_REQUIRE(child >= 0);
   if (child == 0) {
+    for (const int s : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) std::signal(s, SIG_DFL);
     int status = 1;
     try {
       status = work();

@@ -21,14 +21,13 @@ namespace io = holdfast::io;
 struct storage_call {
   enum class kind { create, preallocate, write, sync, rename, sync_folder, remove, make_folder, lease };
   kind what;
-  std::string path;  ///< as given to the storage: a temporary's own name, where errors show the final one
-  std::string to;    ///< of a rename
+  std::string path{};  ///< as given to the storage: a temporary's own name, where errors show the final one
+  std::string to{};    ///< of a rename
   std::uint64_t offset = 0, bytes = 0;
 };
 
 inline const char* name(storage_call::kind k) {
-  static const char* const names[] = {"create", "preallocate", "write",       "sync", "rename",
-                                      "sync_folder", "remove", "make_folder", "lease"};
+  static const char* const names[] = {"create", "preallocate", "write", "sync", "rename", "sync_folder", "remove", "make_folder", "lease"};
   return names[static_cast<std::size_t>(k)];
 }
 
@@ -98,13 +97,13 @@ class faulty_storage final : public io::storage {
     const std::string& path() const override { return below_->path(); }
     void write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
       if (of_.next_fails()) below_->write_at(offset, bytes.first(bytes.size() / 2));
-      of_.record({.what = kind::write, .path = path_, .to = {}, .offset = offset, .bytes = bytes.size()}, path());
+      of_.record({.what = kind::write, .path = path_, .offset = offset, .bytes = bytes.size()}, path());
       below_->write_at(offset, bytes);
     }
     void read_at(std::uint64_t offset, std::span<std::byte> out) const override { below_->read_at(offset, out); }
     std::uint64_t size() const override { return below_->size(); }
     void preallocate(std::uint64_t bytes) override {
-      of_.record({.what = kind::preallocate, .path = path_, .to = {}, .offset = 0, .bytes = bytes}, path());
+      of_.record({.what = kind::preallocate, .path = path_, .offset = 0, .bytes = bytes}, path());
       below_->preallocate(bytes);
     }
     void sync() override {

@@ -98,7 +98,7 @@ class checkpoint_directory {
     for (auto at = all.rbegin(); at != all.rend(); ++at) {
       const std::string file = path_of(*at);
       try {
-        const auto from = detail::open_reader(file, options.trust, &storage_);
+        const auto from = detail::open_to_restore(file, options, &storage_);
         result.report = detail::restore_from(*from, detail::selection(*from, options), bound, options);
         result.step = *at;
         result.path = file;

@@ -52,11 +52,11 @@ class checkpoint_file {
   template <class T>
   T read(std::string_view path) const {
     T value{};
-    state into;
-    into.bind("value", value);
     path = relative(path);
     if (!contains(path)) unknown(path);
-    detail::restore_from(*reader_, detail::selection(*reader_, path, "value"), into, {});
+    state into;
+    into.bind(path, value);
+    detail::restore_from(*reader_, detail::selection(*reader_, path), into, {});
     return value;
   }
 

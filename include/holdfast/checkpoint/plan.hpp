@@ -76,11 +76,10 @@ class selection {
     finish(from.file());
   }
 
-  /// One part of a file under another name: `from` and everything below it, as `to`.
-  selection(const hdf5::reader& file, std::string_view from, std::string_view to) {
+  /// One part of a file: a path and everything below it.
+  selection(const hdf5::reader& file, std::string_view part) {
     for (const entry& e : file.entries())
-      if (within(e.path, from)) items_.push_back({std::string(to) + e.path.substr(from.size()), &e});
-    finish(file.file());
+      if (within(e.path, part)) items_.push_back({e.path, &e});
   }
 
   /// Whether a path as bound is to be restored.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,7 +49,7 @@ class apply_walk final : public walk {
  public:
   explicit apply_walk(const selection& chosen) : walk(pass::apply), chosen_(chosen) {}
 
-  std::vector<transfer>& transfers() noexcept { return transfers_; }
+  const std::vector<transfer>& transfers() const noexcept { return transfers_; }
 
   /// Runs what was deferred; random generators come last.
   void finish() {
@@ -115,13 +116,20 @@ inline std::string partly(std::size_t done, std::size_t total) {
   return "; the state is partly restored (" + std::to_string(done) + " of " + std::to_string(total) + " tensors): restore another checkpoint or start anew";
 }
 
+/// Opens a file as `restore` does: what belongs to no tensor is verified at once, so that damage anywhere but in content
+/// that was not asked for is found.
+inline std::unique_ptr<hdf5::reader> open_to_restore(const std::string& path, const restore_options& options, io::storage* storage = nullptr) {
+  auto from = open_reader(path, options.trust, storage);
+  if (options.verify != verify::off) from->verify_metadata();
+  return from;
+}
+
 /// Checks the whole plan, then makes the structure, then reads: see `restore`.
 inline restore_report restore_from(const hdf5::reader& from, const selection& chosen, state& bound, const restore_options& options) {
   plan decided = plan_walk(from, chosen, options).run(bound);
   if (!decided.ok()) throw mismatch_error(from.file(), std::move(decided.differences));
   const bool verified = options.verify != verify::off;
   std::vector<std::byte> in, out;
-  if (verified) from.verify_metadata();
   if (options.verify == verify::before)
     for (const plan::item& i : decided.restored) read_tensor(from, *from.find(i.from), nullptr, true, in, out);
 
@@ -132,27 +140,23 @@ inline restore_report restore_from(const hdf5::reader& from, const selection& ch
   try {
     apply_walk made(chosen);
     bound.visit(made);
-    std::vector<transfer>& transfers = made.transfers();
-    total = transfers.size();
-    std::map<const std::string, const transfer*> first_names;
+    const std::vector<transfer>& transfers = made.transfers();
+    std::map<std::string_view, const transfer*> owners;  // by the path in the file whose data it is
+    std::vector<const transfer*> reads;
     for (const transfer& t : transfers) {
       report.restored.push_back(t.path);
       if (t.target.dtype() != t.source->dtype) report.converted.push_back(t.path);
       report.verified = report.verified && from.has_digest(*t.source);
-      if (t.source->kind != entry_kind::alias && t.source->alias_of.empty()) continue;
-      const auto [at, is_first] = first_names.try_emplace(t.source->alias_of, &t);
-      const transfer* other = at->second;
-      if (is_first) {
-        const auto original = std::find_if(transfers.begin(), transfers.end(), [&](const transfer& x) { return x.source->path == t.source->alias_of; });
-        if (original == transfers.end()) continue;
-        other = at->second = &*original;
-      }
-      if (!same_memory(other->target, t.target)) report.untied.push_back(t.path);
+      const auto [owner, is_first] = owners.try_emplace(t.source->alias_of.empty() ? t.source->path : t.source->alias_of, &t);
+      const bool tied = !is_first && same_memory(owner->second->target, t.target);
+      if (!tied) reads.push_back(&t);
+      if (!tied && !is_first) report.untied.push_back(t.path);
     }
-    std::stable_sort(transfers.begin(), transfers.end(), [](const transfer& a, const transfer& b) { return a.source->offset < b.source->offset; });
-    for (const transfer& t : transfers) {
-      read_tensor(from, *t.source, &t.target, options.verify == verify::during, in, out);
-      report.bytes += t.source->bytes;
+    total = reads.size();
+    std::stable_sort(reads.begin(), reads.end(), [](const transfer* a, const transfer* b) { return a->source->offset < b->source->offset; });
+    for (const transfer* t : reads) {
+      read_tensor(from, *t->source, &t->target, options.verify == verify::during, in, out);
+      report.bytes += t->source->bytes;
       ++done;
     }
     made.finish();
@@ -184,7 +188,7 @@ inline plan plan_restore(const std::string& path, const state& bound, const rest
 /// leaves the state partly restored, and its message says so; `verify::before` reads everything twice to make damage
 /// such an error from before the first change. Random generators are put back last.
 inline restore_report restore(const std::string& path, state& bound, const restore_options& options = {}) {
-  const auto from = detail::open_reader(path, options.trust);
+  const auto from = detail::open_to_restore(path, options);
   return detail::restore_from(*from, detail::selection(*from, options), bound, options);
 }
 

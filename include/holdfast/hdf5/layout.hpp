@@ -88,7 +88,7 @@ class skeleton {
 
   void absent(const std::string& path) {
     const auto [at, name] = parent(path);
-    checked(H5Dcreate2(at, name.c_str(), H5T_IEEE_F32LE, null_.get(), link_creation_.get(), H5P_DEFAULT, H5P_DEFAULT), &H5Dclose, "cannot create /" + path);
+    checked(H5Dcreate2(at, name.c_str(), H5T_IEEE_F32LE, null_.get(), link_creation_.get(), dataset_creation_.get(), H5P_DEFAULT), &H5Dclose, "cannot create /" + path);
   }
 
   void alias(const std::string& path, const std::string& target) {

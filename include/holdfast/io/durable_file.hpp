@@ -53,7 +53,11 @@ class durable_file {
     file_.reset();
     on_.rename(temporary_, path_, existing);
     committed_ = true;
-    on_.sync_folder(folder_);
+    try {
+      on_.sync_folder(folder_);
+    } catch (const io_error& e) {
+      throw io_error(path_ + ": written whole, but its name may not survive a power failure: cannot make the folder durable", e.code());
+    }
   }
 
  private:

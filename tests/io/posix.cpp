@@ -1,0 +1,178 @@
+#include <holdfast/io/posix.hpp>
+
+#include <array>
+#include <cstring>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "../support.hpp"
+
+namespace io = holdfast::io;
+using holdfast::io_error;
+using support::message_of;
+using support::require_all;
+
+namespace {
+
+std::vector<std::byte> bytes(std::string_view text) {
+  const auto all = std::as_bytes(std::span(text));
+  return {all.begin(), all.end()};
+}
+
+std::errc code_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const io_error& e) {
+    return static_cast<std::errc>(e.code().value());
+  }
+  return {};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(posix)
+
+BOOST_AUTO_TEST_CASE(bytes_are_written_and_read_at_offsets_in_any_order) {
+  const support::folder dir;
+  const auto file = io::posix().create(dir / "f", dir / "f");
+  file->write_at(3, bytes("def"));
+  file->write_at(0, bytes("abc"));
+  BOOST_TEST(file->size() == 6u);
+  std::vector<std::byte> out(4);
+  file->read_at(1, out);
+  BOOST_TEST((out == bytes("bcde")));
+  BOOST_TEST(support::bytes_of(dir / "f") == "abcdef");
+  file->write_at(6, {});
+  file->read_at(100, {});
+}
+
+BOOST_AUTO_TEST_CASE(reading_past_the_end_says_where_the_file_ends) {
+  const support::folder dir;
+  support::write_bytes(dir / "f", "abc");
+  const auto file = io::posix().open(dir / "f");
+  std::vector<std::byte> out(5);
+  require_all(message_of<holdfast::format_error>([&] { file->read_at(1, out); }), dir / "f", "ends at byte 3", "3 bytes before",
+              "truncated");
+}
+
+BOOST_AUTO_TEST_CASE(create_takes_no_name_that_exists_and_errors_show_the_name_asked_for) {
+  const support::folder dir;
+  support::write_bytes(dir / "f", "old");
+  BOOST_TEST((code_of([&] { io::posix().create(dir / "f", "shown"); }) == std::errc::file_exists));
+  BOOST_TEST(support::bytes_of(dir / "f") == "old");
+  const auto file = io::posix().create(dir / "g", "shown");
+  BOOST_TEST(file->path() == "shown");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_regular_file_is_refused_without_waiting) {
+  const support::folder dir;
+  const auto refused = [&](const std::string& path) { return message_of<io_error>([&] { io::posix().open(path); }); };
+  require_all(refused(dir / "none"), dir / "none", "cannot open", "No such file");
+  require_all(refused(dir.path().string()), dir.path().string(), "checkpoint_directory", "Is a directory");
+  BOOST_REQUIRE_EQUAL(::mkfifo((dir / "fifo").c_str(), 0600), 0);
+  require_all(refused(dir / "fifo"), dir / "fifo", "not a regular file");
+  const int s = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, (dir / "socket").c_str(), sizeof address.sun_path - 1);
+  BOOST_REQUIRE_EQUAL(::bind(s, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  require_all(refused(dir / "socket"), dir / "socket", "cannot open");
+  ::close(s);
+  require_all(refused("/dev/null"), "/dev/null", "not a regular file");
+}
+
+BOOST_AUTO_TEST_CASE(errors_of_a_file_name_it) {
+  const support::folder dir;
+  support::write_bytes(dir / "f", "abc");
+  const auto file = io::posix().open(dir / "f");  // for reading
+  require_all(message_of<io_error>([&] { file->write_at(0, bytes("x")); }), dir / "f", "cannot write");
+  require_all(message_of<io_error>([&] { file->preallocate(10); }), dir / "f", "cannot reserve 10 bytes");
+  BOOST_TEST(support::bytes_of(dir / "f") == "abc");
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_comes_with_advice) {
+  for (const int code : {ENOSPC, EDQUOT})
+    require_all(message_of<io_error>([&] { io::detail::fail("p", "cannot write", code); }), "p: cannot write", "free some space",
+                "existing files are unchanged");
+  const auto other = message_of<io_error>([] { io::detail::fail("p", "cannot write", EIO); });
+  BOOST_TEST(other == "p: cannot write: Input/output error");
+}
+
+BOOST_AUTO_TEST_CASE(preallocation_gives_the_file_its_length) {
+  const support::folder dir;
+  const auto file = io::posix().create(dir / "f", dir / "f");
+  file->preallocate(0);
+  BOOST_TEST(file->size() == 0u);
+  file->preallocate(10000);
+  BOOST_TEST(file->size() == 10000u);
+  BOOST_TEST(support::bytes_of(dir / "f") == std::string(10000, '\0'));
+}
+
+BOOST_AUTO_TEST_CASE(a_rename_replaces_only_when_told) {
+  const support::folder dir;
+  support::write_bytes(dir / "new", "new");
+  support::write_bytes(dir / "old", "old");
+  const auto code = code_of([&] { io::posix().rename(dir / "new", dir / "old", io::replace::no); });
+  BOOST_TEST((code == std::errc::file_exists));
+  BOOST_TEST(support::bytes_of(dir / "old") == "old");
+  BOOST_TEST(support::bytes_of(dir / "new") == "new");
+  io::posix().rename(dir / "new", dir / "free", io::replace::no);
+  io::posix().rename(dir / "free", dir / "old", io::replace::yes);
+  BOOST_TEST(support::bytes_of(dir / "old") == "new");
+  BOOST_TEST(support::names_in(dir.path()).size() == 1u);
+  require_all(message_of<io_error>([&] { io::posix().rename(dir / "none", dir / "x", io::replace::yes); }), dir / "x",
+              "cannot take its name");
+}
+
+BOOST_AUTO_TEST_CASE(folders_are_made_listed_and_emptied) {
+  const support::folder dir;
+  io::posix().make_folder(dir / "a/b/c");
+  io::posix().make_folder(dir / "a/b/c");
+  BOOST_TEST(std::filesystem::is_directory(dir / "a/b/c"));
+  support::write_bytes(dir / "a/f", "");
+  auto names = io::posix().list(dir / "a");
+  std::sort(names.begin(), names.end());
+  BOOST_TEST(names == (std::vector<std::string>{"b", "f"}), boost::test_tools::per_element());
+  require_all(message_of<io_error>([&] { io::posix().make_folder(dir / "a/f"); }), dir / "a/f", "cannot be a folder");
+  require_all(message_of<io_error>([&] { io::posix().make_folder(dir / "a/f/g"); }), dir / "a/f/g", "Not a directory");
+  io::posix().remove(dir / "a/f");
+  require_all(message_of<io_error>([&] { io::posix().remove(dir / "a/f"); }), dir / "a/f", "cannot delete");
+  require_all(message_of<io_error>([&] { io::posix().list(dir / "z"); }), dir / "z", "cannot list");
+  require_all(message_of<io_error>([&] { io::posix().sync_folder(dir / "z"); }), dir / "z", "cannot open the folder");
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_is_exclusive_until_it_is_given_back) {
+  const support::folder dir;
+  auto first = io::posix().lease(dir / "lock");
+  BOOST_TEST(first != nullptr);
+  BOOST_TEST(io::posix().lease(dir / "lock") == nullptr);
+  BOOST_TEST(io::posix().lease(dir / "other") != nullptr);
+  first.reset();
+  BOOST_TEST(io::posix().lease(dir / "lock") != nullptr);
+  require_all(message_of<io_error>([&] { io::posix().lease(dir / "z/lock"); }), dir / "z/lock", "cannot open the lock file");
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_ends_with_its_process_even_if_that_is_killed) {
+  const support::folder dir;
+  const int status = support::in_child([&] {
+    const auto held = io::posix().lease(dir / "lock");
+    if (held == nullptr) return 1;
+    ::raise(SIGKILL);
+    return 2;
+  });
+  BOOST_TEST(status == 128 + SIGKILL);
+  BOOST_TEST(io::posix().lease(dir / "lock") != nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_map_shows_the_file_and_outlives_it) {
+  const support::folder dir;
+  support::write_bytes(dir / "empty", "");
+  BOOST_TEST(io::posix().open(dir / "empty")->map() == nullptr);
+  support::write_bytes(dir / "f", "abc");
+  std::shared_ptr<const std::byte> map = io::posix().open(dir / "f")->map();
+  std::filesystem::remove(dir / "f");
+  BOOST_TEST(std::memcmp(map.get(), "abc", 3) == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
