@@ -332,10 +332,10 @@ int train(const example::options& options) {
 }
 
 int main(int argc, char** argv) {
-  example::command_line command_line("A text, a GRU, AdamW: killed between two micro-batches and resumed, bit for bit",
-                                     {.steps = 2000,
-                                      .checkpoint_every = 75,
-                                      .checkpoint_dir = "runs/charlm_adamw",
-                                      .data = HOLDFAST_EXAMPLE_DATA_DIR "/genesis.txt"});
-  return command_line.run(argc, argv, train);
+  const example::options defaults{.steps = 2000,
+                                  .checkpoint_every = 75,
+                                  .checkpoint_dir = "runs/charlm_adamw",
+                                  .data = HOLDFAST_EXAMPLE_DATA_DIR "/genesis.txt"};
+  return example::run(argc, argv, "A text, a GRU, AdamW: killed between two micro-batches and resumed, bit for bit",
+                      defaults, train);
 }

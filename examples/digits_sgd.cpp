@@ -215,10 +215,10 @@ int train(const example::options& options) {
 }
 
 int main(int argc, char** argv) {
-  example::command_line command_line("Handwritten digits, a perceptron, SGD: killed and resumed, bit for bit",
-                                     {.steps = 6000,
-                                      .checkpoint_every = 200,
-                                      .checkpoint_dir = "runs/digits_sgd",
-                                      .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"});
-  return command_line.run(argc, argv, train);
+  const example::options defaults{.steps = 6000,
+                                  .checkpoint_every = 200,
+                                  .checkpoint_dir = "runs/digits_sgd",
+                                  .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"};
+  return example::run(argc, argv, "Handwritten digits, a perceptron, SGD: killed and resumed, bit for bit", defaults,
+                      train);
 }

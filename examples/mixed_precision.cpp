@@ -216,10 +216,9 @@ int train(const example::options& options) {
 }
 
 int main(int argc, char** argv) {
-  example::command_line command_line("bfloat16 weights, float32 masters, a dynamic loss scale",
-                                     {.steps = 4000,
-                                      .checkpoint_every = 150,
-                                      .checkpoint_dir = "runs/mixed_precision",
-                                      .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"});
-  return command_line.run(argc, argv, train);
+  const example::options defaults{.steps = 4000,
+                                  .checkpoint_every = 150,
+                                  .checkpoint_dir = "runs/mixed_precision",
+                                  .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"};
+  return example::run(argc, argv, "bfloat16 weights, float32 masters, a dynamic loss scale", defaults, train);
 }

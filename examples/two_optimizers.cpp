@@ -292,17 +292,14 @@ std::string beside(const std::filesystem::path& folder) {
 }
 
 int main(int argc, char** argv) {
-  example::command_line command_line("A pretrained trunk and a new head, two optimizers, two schedules",
-                                     {.steps = 4000,
-                                      .checkpoint_every = 160,
-                                      .checkpoint_dir = "runs/two_optimizers",
-                                      .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"});
+  const example::options defaults{.steps = 4000,
+                                  .checkpoint_every = 160,
+                                  .checkpoint_dir = "runs/two_optimizers",
+                                  .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"};
   std::string pretrained;
-  command_line.app.add_option("--pretrained", pretrained,
-                              "take the trunk from this file; if it does not exist, make it "
-                              "[beside --checkpoint-dir]");
-  return command_line.run(argc, argv, [&](const example::options& options) {
-    if (pretrained.empty()) pretrained = beside(options.checkpoint_dir);
-    return train(options, pretrained);
-  });
+  const auto start = [&](const example::options& options) {
+    return train(options, pretrained.empty() ? beside(options.checkpoint_dir) : pretrained);
+  };
+  return example::run(argc, argv, "A pretrained trunk and a new head, two optimizers, two schedules", defaults, start,
+                      {{"--pretrained", &pretrained, "take the trunk from this file; make it if it is not there"}});
 }

@@ -17,6 +17,7 @@
 #include <holdfast/checkpoint/file.hpp>
 #include <holdfast/checkpoint/restore.hpp>
 #include <holdfast/checkpoint/save.hpp>
+#include <holdfast/core/order.hpp>
 
 namespace holdfast {
 
@@ -68,10 +69,20 @@ class checkpoint_directory {
   void save(std::int64_t step, const state& bound, save_note note = {}) {
     if (step < 0) throw error(path_ + ": step " + std::to_string(step) + ", expected 0 or more");
     take_lease();
-    const std::string file = path_of(step);
-    saver_.save(file, bound, {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_});
+    saver_.save(path_of(step), bound, options_of(step, note));
     retire(step);
   }
+
+  /// The same in the background: returns when the state may be changed again, as `holdfast::save_async`. An error is
+  /// thrown by `wait` of what it returns, or else by the next save or `close`.
+  pending_save save_async(std::int64_t step, const state& bound, save_note note = {}, when_busy busy = when_busy::wait) {
+    if (step < 0) throw error(path_ + ": step " + std::to_string(step) + ", expected 0 or more");
+    take_lease();
+    return saver_.save_async(path_of(step), bound, options_of(step, note), busy, [this, step] { retire(step); });
+  }
+
+  /// Returns when nothing is being written; rethrows the error of the last background save if nobody has seen it.
+  void close() { saver_.close(); }
 
   /// Steps of which there is a file, ascending.
   std::vector<std::int64_t> steps() const {
@@ -129,6 +140,10 @@ class checkpoint_directory {
     return failed == std::errc() && end == digits.data() + digits.size() && step >= 0 ? std::optional(step) : std::nullopt;
   }
 
+  save_options options_of(std::int64_t step, const save_note& note) const {
+    return {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_};
+  }
+
   /// Locks the directory for as long as this object lives and deletes what writers that died have left behind.
   void take_lease() {
     if (lease_) return;
@@ -160,7 +175,7 @@ class checkpoint_directory {
     }
     std::vector<candidate> ranked = all;
     std::erase_if(ranked, [](const candidate& c) { return std::isnan(c.metric); });
-    std::stable_sort(ranked.begin(), ranked.end(), [&](const candidate& a, const candidate& b) { return keep_.higher_is_better ? a.metric > b.metric : a.metric < b.metric; });
+    detail::sort(ranked, [&](const candidate& a, const candidate& b) { return keep_.higher_is_better ? a.metric > b.metric : a.metric < b.metric; });
     for (std::size_t i = 0; i < ranked.size() && i < static_cast<std::size_t>(std::max(keep_.keep_best, 0)); ++i) kept.insert(ranked[i].step);
     for (const candidate& c : all)
       if (!kept.contains(c.step)) storage_.remove(path_of(c.step));
@@ -169,8 +184,8 @@ class checkpoint_directory {
   std::string path_;
   retention keep_;
   io::storage& storage_;
-  saver saver_;
   std::shared_ptr<void> lease_;
+  saver saver_;  // last: it ends its work first, which uses the others
 };
 
 }  // namespace holdfast

@@ -123,6 +123,9 @@ class selection {
       if (names.empty() || names.back() != name) names.push_back(std::move(name));
       return true;
     });
+    // "a!" lies between "a" and "a/b", so that one name need not come in one piece.
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
   }
 
@@ -190,6 +193,7 @@ class plan_walk final : public walk {
     std::string path;
     const entry* source;
     tensor_view view;
+    const void* where;  ///< its memory, or the object itself that has none yet
   };
 
   void tensor(const std::string& path, const tensor_handle& object) override {
@@ -219,7 +223,7 @@ class plan_walk final : public walk {
         differ(difference::kind::place, path, "a tensor in " + name(wanted), "one bound in " + name(view.space()), "this type cannot move; bind memory of " + name(wanted) + ", or let .place give " + name(view.space()));
     }
     result_.restored.push_back({path, e->path, e->dtype, e->shape, e->bytes, converts});
-    matches_.push_back({path, e, view});
+    matches_.push_back({path, e, view, view.bytes() != 0 ? view.data() : object.object});
   }
 
   void container(const std::string& path) override {
@@ -298,11 +302,11 @@ class plan_walk final : public walk {
 
   /// One object bound under two names can only take one of two contents.
   void check_aliases() {
-    std::sort(matches_.begin(), matches_.end(), [](const match& a, const match& b) { return a.view.data() < b.view.data(); });
+    std::stable_sort(matches_.begin(), matches_.end(), [](const match& a, const match& b) { return a.where < b.where; });
     for (std::size_t i = 0; i < matches_.size(); ++i) {
-      for (std::size_t j = i + 1; j < matches_.size() && matches_[j].view.data() == matches_[i].view.data(); ++j) {
+      for (std::size_t j = i + 1; j < matches_.size() && matches_[j].where == matches_[i].where; ++j) {
         const match &a = matches_[i], &b = matches_[j];
-        if (a.view.bytes() == 0 || !same_memory(a.view, b.view) || chosen_.canonical(a.path) == chosen_.canonical(b.path)) continue;
+        if (a.source->bytes + b.source->bytes == 0 || !same_memory(a.view, b.view) || chosen_.canonical(a.path) == chosen_.canonical(b.path)) continue;
         differ(difference::kind::aliasing, b.path, "one tensor with /" + a.path, "a tensor of its own", "restore one of them with .only or .except, or bind them apart");
       }
     }

@@ -16,6 +16,7 @@
 #include <holdfast/checkpoint/plan.hpp>
 #include <holdfast/checkpoint/restore_options.hpp>
 #include <holdfast/core/convert.hpp>
+#include <holdfast/core/order.hpp>
 #include <holdfast/core/state.hpp>
 
 namespace holdfast {
@@ -153,7 +154,7 @@ inline restore_report restore_from(const hdf5::reader& from, const selection& ch
       if (!tied && !is_first) report.untied.push_back(t.path);
     }
     total = reads.size();
-    std::stable_sort(reads.begin(), reads.end(), [](const transfer* a, const transfer* b) { return a->source->offset < b->source->offset; });
+    sort(reads, [](const transfer* a, const transfer* b) { return a->source->offset < b->source->offset; });
     for (const transfer* t : reads) {
       read_tensor(from, *t->source, &t->target, options.verify == verify::during, in, out);
       report.bytes += t->source->bytes;

@@ -2,12 +2,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include <holdfast/checkpoint/save_async.hpp>
 #include <holdfast/checkpoint/snapshot.hpp>
 #include <holdfast/core/state.hpp>
 #include <holdfast/hdf5/layout.hpp>
@@ -25,18 +28,44 @@ struct save_options {
 };
 
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
-/// call, for as long as the state has the same names, types, shapes and links.
+/// call, for as long as the state has the same names, types, shapes and links; the memory that `save_async` copies the
+/// state to is kept too. Used by one thread.
 class saver {
  public:
-  /// As `holdfast::save`.
+  saver() = default;
+  saver(const saver&) = delete;
+
+  /// As `holdfast::save`, after a save in the background has ended; its error, if it had one, is thrown instead.
   void save(const std::string& path, const state& bound, const save_options& options = {}) {
+    close();
     const detail::manifest m(bound);
-    if (!layout_ || !layout_->fits(m)) layout_ = hdf5::compile(m);
+    prepare(m);
     write(path, m, options);
   }
 
-  /// Whether the last save compiled nothing.
-  bool has_layout() const noexcept { return layout_.has_value(); }
+  /// As `holdfast::save_async`. At most one save is in the background: `busy` says what to do if one still is. `then`
+  /// runs in the background when the file is durable.
+  pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}, when_busy busy = when_busy::wait,
+                          std::function<void()> then = {}) {
+    if (running_ && !running_->done()) {
+      if (busy == when_busy::skip) return {};
+      if (busy == when_busy::error) throw error(path + ": the save before this one is still being written");
+    }
+    close();
+    auto m = std::make_shared<detail::manifest>(bound);
+    prepare(*m);
+    m->detach(staging_);
+    running_ = std::make_shared<detail::background>([this, path, m, options, then = std::move(then)] {
+      write(path, *m, options);
+      if (then) then();
+    });
+    return pending_save(running_);
+  }
+
+  /// Returns when nothing is in the background; rethrows the error of the last save there if nobody has seen it.
+  void close() {
+    if (const auto ended = std::exchange(running_, nullptr)) ended->wait();
+  }
 
  private:
   static constexpr std::size_t piece_bytes = std::size_t{8} << 20;
@@ -86,7 +115,15 @@ class saver {
     file.commit(options.existing);
   }
 
+  void prepare(const detail::manifest& m) {
+    for (const auto& i : m.items())
+      if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
+    if (!layout_ || !layout_->fits(m)) layout_ = hdf5::compile(m);
+  }
+
   std::optional<hdf5::layout> layout_;
+  std::vector<std::byte> staging_;
+  std::shared_ptr<detail::background> running_;  // last: it uses the others until it ends
 };
 
 /// Saves everything bound as one HDF5 file at `path`, replacing a file of that name. The file is durable and visible
@@ -94,5 +131,12 @@ class saver {
 /// size. Throws `error` for a state that cannot be one file, `io_error` where the operating system refuses; a file that
 /// was there before is then still what it was.
 inline void save(const std::string& path, const state& bound, const save_options& options = {}) { saver().save(path, bound, options); }
+
+/// Copies everything bound and returns: the state may be changed while the copy is written in the background. Needs as
+/// much memory as the state has bytes; a `saver` or `checkpoint_directory` keeps it for the next save, which this does not.
+inline pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}) {
+  auto own = std::make_shared<saver>();
+  return {own->save_async(path, bound, options), own};
+}
 
 }  // namespace holdfast

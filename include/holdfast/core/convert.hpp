@@ -65,6 +65,17 @@ T narrowed(double x) {
   return T::from(f);
 }
 
+/// An integer as a double for `narrowed`: where it has more than a double's 53 bits, the lowest eleven become one, set
+/// if any of them was, which is the same rounding to odd.
+inline double odd_double(std::uint64_t x) {
+  constexpr std::uint64_t low = (1u << 11) - 1;
+  return static_cast<double>(x >> 53 == 0 || (x & low) == 0 ? x : (x & ~low) | (low + 1));
+}
+inline double odd_double(std::int64_t x) {
+  return x < 0 ? -odd_double(0 - static_cast<std::uint64_t>(x)) : odd_double(static_cast<std::uint64_t>(x));
+}
+inline double odd_double(double x) { return x; }
+
 /// Converts by way of the widest type of the source's family: int64, uint64, or complex double.
 template <class Wide>
 void convert_through(const std::byte* in, dtype from, std::byte* out, dtype to, std::size_t count) {
@@ -86,7 +97,7 @@ void convert_through(const std::byte* in, dtype from, std::byte* out, dtype to, 
         if constexpr (!std::is_arithmetic_v<Wide>) {
           if constexpr (!std::is_arithmetic_v<T> && !requires { T::from(0.f); }) x = T(wide[i]);
         } else if constexpr (requires { T::from(0.f); }) {
-          x = narrowed<T>(static_cast<double>(wide[i]));
+          x = narrowed<T>(odd_double(wide[i]));
         } else if constexpr (std::is_arithmetic_v<T>) {
           x = static_cast<T>(wide[i]);
         } else {

@@ -54,7 +54,8 @@ class manifest final : public walk {
     std::size_t binding;
   };
 
-  /// Throws `error` if two parts of the state have one name, or one lies inside a tensor or inside a container's group.
+  /// Throws `error` for a name HDF5 cannot hold, for two parts of the state that have one name, and for one that lies
+  /// inside a tensor, inside a container's group, or inside itself.
   explicit manifest(const state& bound) : walk(pass::save) {
     bound.visit(*this);
     std::sort(items_.begin(), items_.end(), [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
@@ -62,6 +63,22 @@ class manifest final : public walk {
   }
 
   const std::vector<item>& items() const noexcept { return items_; }
+
+  /// Copies every tensor to `memory`, in C order, and refers to the copies from then on: the objects may change. Grows
+  /// `memory` where it is too small and never shrinks it.
+  void detach(std::vector<std::byte>& memory) {
+    constexpr std::size_t alignment = 64;
+    std::size_t needed = 0;
+    for (const item& i : items_) needed += (i.view.bytes() + alignment - 1) / alignment * alignment;
+    if (memory.size() < needed) memory.resize(needed);
+    std::byte* at = memory.data();
+    for (item& i : items_) {
+      if (i.view.bytes() == 0) continue;
+      gather(i.view, 0, static_cast<std::uint64_t>(i.view.shape().elements()), at);
+      i.view = tensor_view(at, i.view.dtype(), i.view.shape());
+      at += (i.view.bytes() + alignment - 1) / alignment * alignment;
+    }
+  }
 
  private:
   void tensor(const std::string& path, const tensor_handle& object) override {
@@ -88,9 +105,12 @@ class manifest final : public walk {
   }
 
   bool seen(const std::string& path, const void* address, const void* type) override {
-    const auto [at, is_new] = objects_.try_emplace({address, type}, path);
+    const auto [at, is_new] = objects_.try_emplace({address, type}, path, items_.size());
     if (is_new) return false;
-    add_alias(path, at->second);
+    const auto& [first, begin] = at->second;
+    if (within(path, first)) throw error("/" + path + " points back to /" + first + ", which it is a part of; a checkpoint cannot hold a cycle");
+    // An object without state left nothing that could have a second name.
+    if (begin < items_.size() && within(items_[begin].entry.path, first)) add_alias(path, first);
     return true;
   }
 
@@ -103,6 +123,7 @@ class manifest final : public walk {
   void check_names() const {
     for (std::size_t i = 0; i < items_.size(); ++i) {
       const entry& e = items_[i].entry;
+      (void)checked_path(e.path);  // traits give names too
       if (i > 0 && items_[i - 1].entry.path == e.path) throw error("/" + e.path + " is bound twice; give every object a name of its own");
       // '/' does not sort before everything ("a!" lies between "a" and "a/b"), so the leaf need not be the last item.
       for (std::size_t slash = e.path.find('/'); slash != std::string::npos; slash = e.path.find('/', slash + 1)) {
@@ -119,7 +140,7 @@ class manifest final : public walk {
 
   std::vector<item> items_;
   std::unordered_multimap<const std::byte*, std::size_t> tensors_;
-  std::map<std::pair<const void*, const void*>, std::string> objects_;
+  std::map<std::pair<const void*, const void*>, std::pair<std::string, std::size_t>> objects_;  // first path and its first item
 };
 
 }  // namespace detail

@@ -4,6 +4,7 @@
 ///   tensor:     static tensor_view view(T&);                       where its elements are
 ///               static void resize(T&, const shape&);              optional: it can take another size
 ///               static constexpr bool any_size = true;             optional: restore always decides the size
+///               static constexpr bool read_only = true;            optional: can be saved and not restored
 ///   composite:  static void visit(T&, visitor&);                   names its parts: v("weight", x.weight)
 ///
 /// `visit` is one function for both directions: it is called to save, to check a restore against the file without
@@ -98,6 +99,7 @@ struct traits<tensor_view> {
 };
 template <class T>
 struct traits<tensor_ref<T>> {
+  static constexpr bool read_only = std::is_const_v<T>;
   static tensor_view view(tensor_ref<T>& t) { return t.view; }
 };
 

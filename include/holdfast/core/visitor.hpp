@@ -50,7 +50,7 @@ class walk {
   virtual void absent(const std::string& path) = 0;
   virtual void missing(const std::string&) {}
   virtual presence present(const std::string&) { return presence::unknown; }
-  /// Names of what the file holds directly below, decoded and in the file's order.
+  /// Names of what the file holds directly below, decoded and sorted, each once.
   virtual std::vector<std::string> children(const std::string&) { return {}; }
   virtual void identity(const std::string& path, const std::string& value) = 0;
   virtual void problem(const std::string&, std::string /*expected*/, std::string /*found*/, std::string /*advice*/) {}
@@ -240,6 +240,7 @@ class visitor {
     if constexpr (requires(T& t, const shape& s) { traits<T>::resize(t, s); })
       h.resize = [](void* p, const shape& s) { traits<T>::resize(*static_cast<T*>(p), s); };
     if constexpr (requires { { traits<T>::any_size } -> std::convertible_to<bool>; }) h.any_size = h.any_size || traits<T>::any_size;
+    if constexpr (requires { { traits<T>::read_only } -> std::convertible_to<bool>; }) h.read_only = h.read_only || traits<T>::read_only;
     return h;
   }
 

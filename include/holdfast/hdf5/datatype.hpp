@@ -88,6 +88,7 @@ inline std::optional<dtype> dtype_from(hid_t type) {
   };
   switch (H5Tget_class(type)) {
     case H5T_INTEGER: {
+      if (H5Tget_precision(type) != 8 * size) return std::nullopt;
       const bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
       switch (size) {
         case 1: return is_signed ? dtype::int8 : dtype::uint8;
@@ -108,13 +109,12 @@ inline std::optional<dtype> dtype_from(hid_t type) {
     }
     case H5T_COMPOUND: {
       if (H5Tget_nmembers(type) != 2) return std::nullopt;
+      // Big-endian members compare unequal; H5Dread converts them by name, so the names decide.
+      if (H5Tget_member_index(type, "r") != 0 || H5Tget_member_index(type, "i") != 1) return std::nullopt;
       const handle real = checked(H5Tget_member_type(type, 0), &H5Tclose, "H5Tget_member_type");
-      for (dtype t : {dtype::complex64, dtype::complex128})
-        if (size == size_of(t) && dtype_from(real.get()) == (t == dtype::complex64 ? dtype::float32 : dtype::float64)) {
-          // Big-endian members compare unequal; H5Dread converts them by name, so the names decide.
-          const int r = H5Tget_member_index(type, "r"), i = H5Tget_member_index(type, "i");
-          if (r == 0 && i == 1) return t;
-        }
+      const handle imaginary = checked(H5Tget_member_type(type, 1), &H5Tclose, "H5Tget_member_type");
+      for (const auto& [part, whole] : {std::pair(dtype::float32, dtype::complex64), std::pair(dtype::float64, dtype::complex128)})
+        if (size == size_of(whole) && dtype_from(real.get()) == part && dtype_from(imaginary.get()) == part) return whole;
       return std::nullopt;
     }
     case H5T_STRING: return H5Tis_variable_str(type) > 0 ? std::nullopt : std::optional(dtype::string);

@@ -61,7 +61,7 @@ class foreign_reader final : public reader {
       open_path_ = path;
     }
     const std::size_t width = e.dtype == dtype::string ? static_cast<std::size_t>(e.shape.back()) : 0;
-    const handle memory_type = e.dtype == dtype::string ? datatype_of(e.dtype, width) : native_type(open_.get(), e.dtype);
+    const handle memory_type = native_type(open_.get(), e.dtype);
     const handle space = checked(H5Dget_space(open_.get()), &H5Sclose, what);
     const std::size_t rank = e.shape.rank() - (width != 0);
     if (width != 0) {
@@ -252,7 +252,7 @@ class foreign_reader final : public reader {
   }
 
   /// Reading with the file's own type, but for the byte order, keeps every bit: HDF5's conversions of small floats are
-  /// slow and change NaNs.
+  /// slow and change NaNs, and it converts no ASCII to UTF-8.
   static handle native_type(hid_t set, dtype type) {
     handle own = checked(H5Dget_type(set), &H5Tclose, "H5Dget_type");
     return H5Tget_order(own.get()) == H5T_ORDER_LE || size_of(type) == 1 ? std::move(own) : datatype_of(type);
@@ -263,6 +263,19 @@ class foreign_reader final : public reader {
     std::vector<std::byte> whole(to - from);
     read(e, from, to - from, whole.data());
     std::memcpy(out, whole.data() + (first - from), count);
+  }
+
+  /// The entry that has the data of a name, which may be a second name here though it was the first when it was saved.
+  static entry* resolve(std::vector<entry>& found, std::string_view path) {
+    const auto at = [&](std::string_view p) -> entry* {
+      const auto e = std::lower_bound(found.begin(), found.end(), p, [](const entry& x, std::string_view q) { return x.path < q; });
+      return e != found.end() && e->path == p ? &*e : nullptr;
+    };
+    for (std::size_t end = path.find('/'); end != std::string_view::npos; end = path.find('/', end + 1))
+      if (const entry* above = at(path.substr(0, end)); above != nullptr && above->kind == entry_kind::alias)
+        return at(above->alias_of + std::string(path.substr(end)));
+    entry* const e = at(path);
+    return e != nullptr && e->kind == entry_kind::alias ? at(e->alias_of) : e;
   }
 
   /// Takes digests and step from the group that holdfast writes, where a rewritten checkpoint still has it.
@@ -279,8 +292,8 @@ class foreign_reader final : public reader {
       const std::string_view line(text.data() + at, end - at);
       at = end + 1;
       if (line.size() < 35) continue;
-      const auto e = std::lower_bound(found.begin(), found.end(), line.substr(34), [](const entry& x, std::string_view p) { return x.path < p; });
-      if (e == found.end() || e->path != line.substr(34)) continue;
+      entry* const e = resolve(found, line.substr(34));
+      if (e == nullptr) continue;
       for (std::size_t i = 0; i < 16; ++i) {
         const auto nibble = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
         e->digest.bytes[i] = static_cast<std::uint8_t>(nibble(line[2 * i]) << 4 | (nibble(line[2 * i + 1]) & 15));

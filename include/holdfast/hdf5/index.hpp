@@ -176,9 +176,13 @@ inline index decode(std::span<const std::byte> in, const index_counts& counts, s
   for (std::uint64_t i = 0; i < counts.entries; ++i) {
     const entry& e = result.entries[i];
     if (e.kind != entry_kind::alias) continue;
-    const auto at = std::lower_bound(result.entries.begin(), result.entries.end(), e.alias_of, [](const entry& x, const std::string& p) { return x.path < p; });
-    if (at == result.entries.end() || !holdfast::detail::within(at->path, e.alias_of) || at->kind == entry_kind::alias || holdfast::detail::within(e.path, e.alias_of))
-      refuse(i, "a link that leads nowhere");
+    const auto from = [&](const std::string& path) {
+      return std::lower_bound(result.entries.begin(), result.entries.end(), path, [](const entry& x, const std::string& p) { return x.path < p; });
+    };
+    const auto at = from(e.alias_of), below = from(e.alias_of + "/");  // not neighbours: "a-b" sorts between "a" and "a/b"
+    const bool is_entry = at != result.entries.end() && at->path == e.alias_of;
+    const bool leads = is_entry ? at->kind != entry_kind::alias : below != result.entries.end() && holdfast::detail::within(below->path, e.alias_of);
+    if (!leads || holdfast::detail::within(e.path, e.alias_of)) refuse(i, "a link that leads nowhere");
   }
   return result;
 }

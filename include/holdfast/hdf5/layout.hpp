@@ -11,6 +11,7 @@
 #include <hdf5.h>
 
 #include <holdfast/core/manifest.hpp>
+#include <holdfast/core/order.hpp>
 #include <holdfast/hdf5/datatype.hpp>
 #include <holdfast/hdf5/memory_driver.hpp>
 
@@ -169,7 +170,7 @@ inline layout compile(const holdfast::detail::manifest& m) {
     if (e.kind != entry_kind::tensor) return e.kind == entry_kind::alias ? 100u : 0u;  // a link's target must exist
     return e.bytes >= detail::large_tensor ? 50u : 1u + 16u - static_cast<unsigned>(size_of(e.dtype));
   };
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return rank(a) < rank(b); });
+  holdfast::detail::sort(order, [&](std::size_t a, std::size_t b) { return rank(a) < rank(b); });
 
   const handle access = image_access(result.image);
   checked(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "H5Pset_libver_bounds");

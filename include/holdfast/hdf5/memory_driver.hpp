@@ -120,8 +120,8 @@ struct image_file {
   }
 };
 
-/// The driver's identifier. The struct differs across HDF5 1.10 to 2.0, so its members are set by name.
-inline hid_t image_driver() {
+/// The driver. The struct differs across HDF5 1.10 to 2.0, so its members are set by name.
+inline const H5FD_class_t& image_driver() {
   static const H5FD_class_t driver = [] {
     H5FD_class_t c{};
 #ifdef H5FD_CLASS_VERSION
@@ -146,10 +146,7 @@ inline hid_t image_driver() {
     std::copy(std::begin(flat), std::end(flat), std::begin(c.fl_map));
     return c;
   }();
-  // Looked up afresh after the program has called H5close, which ends every identifier.
-  static hid_t id = -1;
-  if (id < 0 || H5Iget_type(id) != H5I_VFL) id = checked(H5FDregister(&driver), "cannot register the memory file driver");
-  return id;
+  return driver;
 }
 
 }  // namespace detail
@@ -158,7 +155,9 @@ inline hid_t image_driver() {
 inline handle image_access(memory_image& image) {
   handle access = checked(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose, "H5Pcreate");
   memory_image* pointer = &image;
-  checked(H5Pset_driver(access.get(), detail::image_driver(), &pointer), "H5Pset_driver");
+  // Registered for this list, which keeps it: an identifier kept here would mean another driver after an H5close.
+  const handle driver = checked(H5FDregister(&detail::image_driver()), &H5FDunregister, "cannot register the memory file driver");
+  checked(H5Pset_driver(access.get(), driver.get(), &pointer), "H5Pset_driver");
   checked(H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG), "H5Pset_fclose_degree");
   return access;
 }

@@ -68,25 +68,11 @@ class reader {
 
   /// Takes the entries of a file and gives every second name of shared data what it names, and, where that is a group,
   /// everything below it. `origin` tells for each resulting entry which of the given ones has its data.
-  void set_entries(std::vector<entry> given) {
-    std::vector<std::pair<entry, std::size_t>> all;
+  void set_entries(const std::vector<entry>& given) {
+    origins all;
     for (std::size_t i = 0; i < given.size(); ++i) {
-      const entry& e = given[i];
-      if (e.kind != entry_kind::alias) {
-        all.emplace_back(e, i);
-        continue;
-      }
-      auto at = std::lower_bound(given.begin(), given.end(), e.alias_of, [](const entry& x, const std::string& p) { return x.path < p; });
-      if (at == given.end() || at->path != e.alias_of || at->kind == entry_kind::group)
-        all.emplace_back(entry{.path = e.path, .kind = entry_kind::group, .alias_of = e.alias_of}, i);
-      for (; at != given.end() && at->path.starts_with(e.alias_of); ++at) {
-        if (!holdfast::detail::within(at->path, e.alias_of) || at->kind == entry_kind::group) continue;
-        entry copy = *at;
-        copy.path = e.path + at->path.substr(e.alias_of.size());
-        if (copy.kind == entry_kind::tensor) copy.kind = entry_kind::alias;
-        copy.alias_of = at->kind == entry_kind::alias ? at->alias_of : at->path;
-        all.emplace_back(std::move(copy), static_cast<std::size_t>(at - given.begin()));
-      }
+      if (given[i].kind == entry_kind::alias) add_second_name(given, given[i].path, given[i].alias_of, 0, all);
+      else all.emplace_back(given[i], i);
     }
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
     entries_.clear();
@@ -104,6 +90,32 @@ class reader {
   std::uint64_t digest_block_ = holdfast::detail::digest_block;
 
  private:
+  using origins = std::vector<std::pair<entry, std::size_t>>;
+  static constexpr std::size_t max_names = std::size_t{1} << 24, max_depth = 256;
+
+  /// Links may lie in what a link leads to; what was saved never leads back to itself.
+  void add_second_name(const std::vector<entry>& given, const std::string& path, const std::string& target, std::size_t depth, origins& all) const {
+    if (depth > max_depth || all.size() > max_names) throw format_error(file_ + ": /" + path + ": links without end; the file is damaged or was not written by holdfast");
+    const auto from = [&](const std::string& p) {
+      return std::lower_bound(given.begin(), given.end(), p, [](const entry& x, const std::string& y) { return x.path < y; });
+    };
+    const auto add = [&](std::vector<entry>::const_iterator named, const std::string& as) {
+      entry copy = *named;
+      copy.path = as;
+      if (copy.kind == entry_kind::tensor) copy.kind = entry_kind::alias;
+      copy.alias_of = named->path;
+      all.emplace_back(std::move(copy), static_cast<std::size_t>(named - given.begin()));
+    };
+    const auto exact = from(target);
+    if (exact != given.end() && exact->path == target) add(exact, path);
+    else all.emplace_back(entry{.path = path, .kind = entry_kind::group, .alias_of = target}, 0);
+    for (auto at = from(target + "/"); at != given.end() && holdfast::detail::within(at->path, target); ++at) {
+      const std::string name = path + at->path.substr(target.size());
+      if (at->kind == entry_kind::alias) add_second_name(given, name, at->alias_of, depth + 1, all);
+      else add(at, name);
+    }
+  }
+
   std::string file_;
   bool sealed_;
   std::vector<entry> entries_;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -58,9 +59,10 @@ class sealed_reader final : public reader {
     if (bytes >= window_bytes / 4) return disk_->read_at(offset, {out, bytes});
     // Small tensors lie side by side and are mostly read in that order: one read of the file serves many of them.
     if (offset < window_at_ || offset + bytes > window_at_ + window_.size()) {
+      window_at_ = std::numeric_limits<std::uint64_t>::max();  // nowhere, should the read fail
       window_.resize(std::min(window_bytes, trailer_.end - offset));
-      window_at_ = offset;
       disk_->read_at(offset, window_);
+      window_at_ = offset;
     }
     std::memcpy(out, window_.data() + (offset - window_at_), bytes);
   }

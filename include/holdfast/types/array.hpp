@@ -13,6 +13,7 @@ namespace holdfast {
 /// A std::array of numbers is a 1-d tensor of fixed size.
 template <element T, std::size_t N>
 struct traits<std::array<T, N>> {
+  static constexpr bool read_only = std::is_const_v<T>;
   static tensor_view view(std::array<T, N>& a) { return tensor_view(a.data(), {static_cast<std::int64_t>(N)}); }
 };
 
@@ -41,6 +42,7 @@ struct traits<T[N]> {
 /// A std::span of numbers is a 1-d tensor of what it refers to.
 template <element T, std::size_t N>
 struct traits<std::span<T, N>> {
+  static constexpr bool read_only = std::is_const_v<T>;
   static tensor_view view(std::span<T, N>& s) { return tensor_view(s.data(), {static_cast<std::int64_t>(s.size())}); }
 };
 template <class T, std::size_t N>

@@ -26,14 +26,18 @@ struct sequence {
     if (const auto names = v.incoming(c.empty())) {
       n = names->size();
       for (std::size_t i = 0; i < n; ++i)
-        if (std::find(names->begin(), names->end(), std::to_string(i)) == names->end())
+        if (!std::binary_search(names->begin(), names->end(), std::to_string(i)))
           return v.problem("elements 0 to " + std::to_string(n - 1), "no element " + std::to_string(i), "restore all of them, or bind a sequence that has its elements");
-      if constexpr (std::default_initializable<value_type>)
+      if constexpr (std::default_initializable<value_type> && std::move_constructible<value_type>) {
         if (v.applying()) c.resize(n);
+      } else if (n != c.size()) {
+        return v.problem(std::to_string(c.size()) + " elements", std::to_string(n) + " elements", "give the program's object the file's size: its elements cannot be made and moved");
+      }
     }
     std::size_t i = 0;
     for (auto at = c.begin(); at != c.end() && i < n; ++at, ++i) v(std::to_string(i), *at);
-    for (; i < n; ++i) v.template prototype<value_type>(std::to_string(i));
+    if constexpr (std::default_initializable<value_type>)
+      for (; i < n; ++i) v.template prototype<value_type>(std::to_string(i));
   }
 };
 

@@ -1,0 +1,45 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace holdfast::detail {
+
+/// Whether item `a` stands before item `b`, both by number: a function and what it refers to, without their types.
+struct before {
+  bool (*function)(const void* context, std::size_t a, std::size_t b);
+  const void* context;
+};
+
+/// The numbers 0 to n - 1 in that order, equal ones as they were. All sorting in the library goes through it: one
+/// instantiation of std::sort instead of one for each element type keeps the headers cheap to compile.
+inline std::vector<std::size_t> sorted_order(std::size_t n, before order) {
+  std::vector<std::size_t> numbers(n);
+  std::iota(numbers.begin(), numbers.end(), std::size_t{0});
+  std::sort(numbers.begin(), numbers.end(), [order](std::size_t a, std::size_t b) {
+    return order.function(order.context, a, b) || (a < b && !order.function(order.context, b, a));
+  });
+  return numbers;
+}
+
+/// Sorts items by `less(a, b)`, stably.
+template <class T, class Less>
+void sort(std::vector<T>& items, const Less& less) {
+  struct context_type {
+    const std::vector<T>& items;
+    const Less& less;
+  } const context{items, less};
+  const auto function = [](const void* c, std::size_t a, std::size_t b) -> bool {
+    const auto& with = *static_cast<const context_type*>(c);
+    return with.less(with.items[a], with.items[b]);
+  };
+  std::vector<T> result;
+  result.reserve(items.size());
+  for (const std::size_t i : sorted_order(items.size(), {function, &context})) result.push_back(std::move(items[i]));
+  items = std::move(result);
+}
+
+}  // namespace holdfast::detail

@@ -1,0 +1,100 @@
+#include <holdfast/core/digest.hpp>
+
+#include "../support.hpp"
+
+BOOST_AUTO_TEST_SUITE(core_digest)
+
+namespace {
+
+using holdfast::digest;
+using holdfast::detail::block_digest;
+using holdfast::detail::digest_of;
+using holdfast::detail::root_of;
+
+std::vector<std::byte> random_bytes(std::mt19937_64& engine, std::size_t n) {
+  std::vector<std::byte> bytes(n);
+  for (auto& b : bytes) b = static_cast<std::byte>(engine());
+  return bytes;
+}
+
+/// The root that docs/format.md defines, without the classes under test.
+digest by_hand(std::span<const std::byte> content, std::size_t block) {
+  std::vector<std::byte> digests;
+  std::size_t blocks = 0;
+  XXH128_canonical_t c{};
+  for (std::size_t at = 0; at < content.size(); at += block, ++blocks) {
+    XXH128_canonicalFromHash(&c, XXH3_128bits(content.data() + at, std::min(block, content.size() - at)));
+    for (unsigned char byte : c.digest) digests.push_back(std::byte{byte});
+  }
+  if (blocks != 1) XXH128_canonicalFromHash(&c, XXH3_128bits(digests.data(), digests.size()));
+  digest d;
+  std::copy(std::begin(c.digest), std::end(c.digest), d.bytes.begin());
+  return d;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_digest_prints_as_xxh128sum_does) {
+  // printf '' | xxh128sum; printf 'holdfast' | xxh128sum
+  BOOST_TEST(digest_of({}).text() == "99aa06d3014798d86001c324468d497f");
+  BOOST_TEST(digest_of(std::as_bytes(std::span("holdfast", 8))).text() == "d725ef720e130d9fdf1a3c122ca59e45");
+  BOOST_TEST(digest().text() == std::string(32, '0'));
+}
+
+BOOST_AUTO_TEST_CASE(a_stream_in_pieces_has_the_digest_of_the_whole) {
+  std::mt19937_64 engine = support::random_engine();
+  holdfast::detail::stream_digest stream;
+  for (int round = 0; round < 50; ++round) {
+    const auto content = random_bytes(engine, support::pick<std::size_t>(engine, 0, 3000));
+    for (std::span<const std::byte> rest = content; !rest.empty();) {
+      const auto n = support::pick<std::size_t>(engine, 0, rest.size());
+      stream.update(rest.first(n));
+      rest = rest.subspan(n);
+    }
+    BOOST_TEST((stream.finish() == digest_of(content)));
+    stream.reset();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_root_over_blocks_does_not_depend_on_the_pieces) {
+  std::mt19937_64 engine = support::random_engine();
+  for (const std::size_t block : {std::size_t{1}, std::size_t{7}, std::size_t{64}, std::size_t{1000}}) {
+    block_digest blocks(block);
+    for (int round = 0; round < 100; ++round) {
+      // Also nothing, exact multiples of a block, and one byte to either side.
+      const auto whole = support::pick<std::size_t>(engine, 0, 5) * block;
+      const std::size_t sizes[] = {whole, whole + 1, whole == 0 ? 0 : whole - 1, support::pick<std::size_t>(engine, 0, 4000)};
+      const auto content = random_bytes(engine, sizes[support::pick(engine, 0, 3)]);
+      for (std::span<const std::byte> rest = content; !rest.empty();) {
+        const std::size_t most = support::pick(engine, 0, 1) == 0 ? std::min(2 * block, rest.size()) : rest.size();
+        const auto n = support::pick<std::size_t>(engine, 0, most);
+        blocks.update(rest.first(n));
+        rest = rest.subspan(n);
+      }
+      const std::vector<digest>& found = blocks.finish();
+      BOOST_TEST(found.size() == holdfast::detail::blocks_in(content.size(), block));
+      BOOST_TEST((root_of(found) == by_hand(content, block)), "block " << block << ", bytes " << content.size());
+      BOOST_TEST((root_of(blocks.finish()) == by_hand(content, block)), "finish() may be called again");
+      blocks.reset();
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_changed_bit_changes_the_root) {
+  std::mt19937_64 engine = support::random_engine();
+  auto content = random_bytes(engine, 300);
+  const digest before = by_hand(content, 100);
+  content[support::pick<std::size_t>(engine, 0, 299)] ^= std::byte{0x10};
+  block_digest blocks(100);
+  blocks.update(content);
+  BOOST_TEST((root_of(blocks.finish()) != before));
+}
+
+BOOST_AUTO_TEST_CASE(the_block_of_the_format_is_one_mebibyte) {
+  BOOST_TEST(holdfast::detail::digest_block == 1048576u);
+  BOOST_TEST(holdfast::detail::blocks_in(0, 100) == 0u);
+  BOOST_TEST(holdfast::detail::blocks_in(100, 100) == 1u);
+  BOOST_TEST(holdfast::detail::blocks_in(101, 100) == 2u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,233 @@
+#include <holdfast/core/manifest.hpp>
+
+#include <holdfast/types/map.hpp>
+#include <holdfast/types/optional.hpp>
+#include <holdfast/types/string.hpp>
+
+#include "../support.hpp"
+
+namespace {
+
+struct layer {
+  std::vector<float> weight{1, 2}, bias{3};
+};
+/// Parts with the names that a test gives them.
+struct named {
+  std::vector<std::string> names;
+  std::vector<std::unique_ptr<int>> values;
+};
+struct nothing {};
+struct identified {};
+struct node {
+  int value = 0;
+  std::shared_ptr<node> next;
+};
+
+}  // namespace
+
+template <>
+struct holdfast::traits<layer> : holdfast::fields<holdfast::field<&layer::weight>, holdfast::field<&layer::bias>> {};
+template <>
+struct holdfast::traits<named> {
+  static void visit(named& n, visitor& v) {
+    for (const std::string& name : n.names) v(name, *n.values.emplace_back(std::make_unique<int>()));
+  }
+};
+template <>
+struct holdfast::traits<nothing> : holdfast::fields<> {};
+template <>
+struct holdfast::traits<identified> {
+  static void visit(identified&, visitor& v) { v.identity("type", "a thing"); }
+};
+template <>
+struct holdfast::traits<node> : holdfast::fields<holdfast::field<&node::value>, holdfast::field<&node::next>> {};
+
+BOOST_AUTO_TEST_SUITE(core_manifest)
+
+namespace {
+
+using holdfast::entry;
+using holdfast::entry_kind;
+using holdfast::state;
+using holdfast::detail::manifest;
+using lines = std::vector<std::string>;
+
+/// "path float32[2]", "path -> the path it is an alias of", "path group", "path absent"
+lines listed(const manifest& m) {
+  lines all;
+  for (const auto& i : m.items()) {
+    const entry& e = i.entry;
+    switch (e.kind) {
+      case entry_kind::tensor: all.push_back(e.path + " " + describe(e.dtype, e.shape)); break;
+      case entry_kind::alias: all.push_back(e.path + " -> " + e.alias_of); break;
+      case entry_kind::group: all.push_back(e.path + " group"); break;
+      case entry_kind::absent: all.push_back(e.path + " absent");
+    }
+  }
+  return all;
+}
+
+std::string refusal(const state& s) {
+  return support::message_of<holdfast::error>([&] { (void)manifest(s); });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(entries_are_sorted_by_path_whatever_the_order_of_binding) {
+  layer z, a;
+  int step = 0;
+  state s;
+  s.bind("z", z).bind("a", a).bind("a!", step);
+  BOOST_TEST((listed(manifest(s)) ==
+              lines{"a!" " int32[]", "a/bias float32[1]", "a/weight float32[2]", "z/bias float32[1]", "z/weight float32[2]"}));
+}
+
+BOOST_AUTO_TEST_CASE(an_entry_says_where_its_bytes_are) {
+  double x[6]{};
+  state s;
+  s.bind("x", holdfast::tensor(x, {2, 3}, {1, 2}));
+  const manifest m(s);
+  BOOST_REQUIRE(m.items().size() == 1u);
+  BOOST_TEST(m.items()[0].entry.bytes == 48u);
+  BOOST_TEST((m.items()[0].entry.place == holdfast::host));
+  BOOST_TEST(static_cast<void*>(m.items()[0].view.data()) == static_cast<void*>(x));
+  BOOST_TEST((m.items()[0].view.strides() == std::vector<std::int64_t>{1, 2}));
+}
+
+BOOST_AUTO_TEST_CASE(a_tensor_of_the_same_memory_is_an_alias_of_the_first_that_was_bound) {
+  std::vector<float> tied{1, 2, 3}, equal = tied;
+  state s;
+  s.bind("z/first", tied).bind("a/second", tied).bind("b/equal", equal).bind("c/other_shape", holdfast::tensor(tied.data(), {3, 1}));
+  BOOST_TEST((listed(manifest(s)) == lines{"a/second -> z/first", "b/equal float32[3]", "c/other_shape float32[3, 1]",
+                                           "z/first float32[3]"}));
+}
+
+BOOST_AUTO_TEST_CASE(empty_tensors_are_not_aliases_of_each_other) {
+  std::vector<float> a, b;
+  state s;
+  s.bind("a", a).bind("b", b);
+  BOOST_TEST((listed(manifest(s)) == lines{"a float32[0]", "b float32[0]"}));
+}
+
+BOOST_AUTO_TEST_CASE(pointers_to_one_object_make_one_object_and_aliases) {
+  const auto shared = std::make_shared<layer>();
+  std::vector<std::shared_ptr<layer>> layers{shared, std::make_shared<layer>(), shared, nullptr};
+  state s;
+  s.bind("layers", layers);
+  BOOST_TEST((listed(manifest(s)) == lines{"layers group", "layers/0/bias float32[1]", "layers/0/weight float32[2]",
+                                           "layers/1/bias float32[1]", "layers/1/weight float32[2]", "layers/2 -> layers/0",
+                                           "layers/3 absent"}));
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_container_is_an_entry_of_its_own) {
+  std::map<std::string, float> none;
+  state s;
+  s.bind("none", none);
+  BOOST_TEST((listed(manifest(s)) == lines{"none group"}));
+}
+
+BOOST_AUTO_TEST_CASE(an_identity_is_stored_as_text) {
+  identified x;
+  state s;
+  s.bind("x", x);
+  const manifest m(s);
+  BOOST_TEST((listed(m) == lines{"x/type string[7]"}));
+  BOOST_TEST(std::string(reinterpret_cast<const char*>(m.items()[0].view.data()), 7) == "a thing");
+}
+
+BOOST_AUTO_TEST_CASE(two_parts_of_one_name_are_refused) {
+  named twice{{"w", "w"}, {}};
+  layer net;
+  int x = 0;
+  state s, across;
+  s.bind("model", twice);
+  BOOST_TEST(refusal(s) == "/model/w is bound twice; give every object a name of its own");
+  across.bind("model", net).bind("model/weight", x);
+  BOOST_TEST(refusal(across) == "/model/weight is bound twice; give every object a name of its own");
+}
+
+BOOST_AUTO_TEST_CASE(a_name_inside_a_tensors_is_refused_with_both_names) {
+  int x = 0, y = 0, between = 0;
+  state s;
+  s.bind("model/w/deep/er", x).bind("model/w", y).bind("model/w!", between);
+  BOOST_TEST(refusal(s) == "/model/w/deep/er lies inside /model/w, which is a tensor and not a group; rename one of them");
+}
+
+BOOST_AUTO_TEST_CASE(a_name_inside_an_alias_or_an_absent_part_is_refused) {
+  std::vector<float> tied{1};
+  std::optional<float> none;
+  int x = 0;
+  state alias, absent;
+  alias.bind("a", tied).bind("b", tied).bind("b/x", x);
+  support::require_all(refusal(alias), "/b/x lies inside /b");
+  absent.bind("none", none).bind("none/x", x);
+  support::require_all(refusal(absent), "/none/x lies inside /none");
+}
+
+BOOST_AUTO_TEST_CASE(a_binding_inside_a_container_of_another_is_refused_and_its_own_parts_are_not) {
+  std::map<std::string, std::map<int, float>> moments{{"w", {{1, 2.f}}}};
+  int x = 0;
+  state s;
+  s.bind("moments", moments);
+  BOOST_TEST((listed(manifest(s)) == lines{"moments group", "moments/w group", "moments/w/1 float32[]"}));
+  s.bind("moments/w/step", x);
+  BOOST_TEST(refusal(s) ==
+             "/moments/w/step lies inside /moments, a container whose children restore decides; bind it beside, not inside");
+}
+
+BOOST_AUTO_TEST_CASE(a_name_beside_a_group_of_the_same_beginning_is_no_conflict) {
+  layer net;
+  int x = 0, y = 0;
+  state s;
+  s.bind("model", net).bind("model.step", x).bind("model2", y);
+  BOOST_TEST(manifest(s).items().size() == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(a_name_that_a_type_gives_is_checked_as_one_that_is_bound) {
+  for (const char* name : {"", "a//b", ".", "../x", "a\nb", "/a", "a/"}) {
+    named parts{{name}, {}};
+    state s;
+    s.bind("model", parts);
+    support::require_all(refusal(s), "cannot name a part of a checkpoint", "\"model/");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(pointers_to_one_object_without_state_are_no_aliases) {
+  const auto shared = std::make_shared<nothing>();
+  std::vector<std::shared_ptr<nothing>> two{shared, shared};
+  state s;
+  s.bind("two", two);
+  BOOST_TEST((listed(manifest(s)) == lines{"two group"}));
+}
+
+BOOST_AUTO_TEST_CASE(pointers_in_a_circle_are_refused) {
+  const auto first = std::make_shared<node>();
+  first->next = std::make_shared<node>();
+  first->next->next = first;
+  auto start = first;
+  state s;
+  s.bind("list", start);
+  BOOST_TEST(refusal(s) == "/list/next/next points back to /list, which it is a part of; a checkpoint cannot hold a cycle");
+  first->next.reset();
+}
+
+BOOST_AUTO_TEST_CASE(a_layout_is_the_same_unless_something_but_offset_and_digest_differs) {
+  using holdfast::detail::same_layout;
+  const entry e{.path = "a", .dtype = holdfast::dtype::float32, .shape = {2}, .bytes = 8};
+  entry same = e;
+  same.offset = 4096;
+  same.digest.bytes[0] = 1;
+  BOOST_TEST(same_layout(e, same));
+  for (int part = 0; part < 6; ++part) {
+    entry other = e;
+    if (part == 0) other.path = "b";
+    if (part == 1) other.kind = entry_kind::alias;
+    if (part == 2) other.dtype = holdfast::dtype::int32;
+    if (part == 3) other.shape = {1, 2};
+    if (part == 4) other.alias_of = "b";
+    if (part == 5) other.place = holdfast::gpu(0);
+    BOOST_TEST(!same_layout(e, other), "part " << part);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,67 @@
+"""The files of every version of the format that was ever written, in tests/data, still hold exactly what they held."""
+
+import h5py
+import numpy as np
+
+import programs
+from everything import METRIC, OPAQUE, SIZES, STEP, everything
+from format_reader import opened
+from read_with_h5py import raw
+
+DATA = programs.REPOSITORY / "tests" / "data"
+WRITTEN_BY = {"golden-v1.h5": "1.10.8"}  # the versions of HDF5, which decides on the bytes of the metadata
+
+
+class Golden(programs.Case):
+    def files(self):
+        found = sorted(DATA.glob("golden-*.h5"))
+        self.assertEqual([path.name for path in found], list(WRITTEN_BY))
+        for path in found:
+            with self.subTest(path.name):
+                self.assertLess(path.stat().st_size, 100_000)
+                yield path
+
+    def test_restores_in_cpp(self):
+        for path in self.files():
+            programs.run("write_everything", "--check", "--small", path)
+
+    def test_reads_by_the_index(self):
+        expected = everything(small=True)
+        for path in self.files():
+            checkpoint = opened(path)
+            checkpoint.verify()
+            self.assertEqual((checkpoint.step, checkpoint.metric), (STEP, METRIC))
+            tensors = {name: e for name, e in checkpoint.entries.items() if e.kind == "tensor"}
+            self.assertEqual(set(tensors), set(expected.tensors) | set(OPAQUE))
+            for name, tensor in expected.tensors.items():
+                self.assertEqual((tensors[name].dtype, tensors[name].shape, bytes(tensors[name].content)), (tensor.dtype, tensor.shape, tensor.content), name)
+            self.assertEqual({name: e.target for name, e in checkpoint.entries.items() if e.kind == "alias"}, expected.aliases)
+
+    def test_reads_in_h5py(self):
+        expected = everything(small=True)
+        for path in self.files():
+            with h5py.File(path, "r") as file:
+                for name, tensor in expected.tensors.items():
+                    if tensor.content:
+                        self.assertEqual(raw(file[name]), tensor.content, name)
+                    if tensor.dtype in SIZES and not tensor.dtype.startswith(("bfloat", "float8", "string")):
+                        self.assertEqual(file[name].dtype, np.dtype(tensor.dtype), name)
+
+    def test_written_today_it_is_the_same_file(self):
+        """The newest one, byte for byte, where HDF5 is the version that wrote it."""
+        newest, by = list(WRITTEN_BY.items())[-1]
+        today = self.written("today.h5", "--small")
+        old, new = opened(DATA / newest), opened(today)
+        self.assertEqual(list(old.entries), list(new.entries))
+        for name, entry in old.entries.items():
+            other = new.entries[name]
+            self.assertEqual((entry.kind, entry.dtype, entry.shape, entry.digest, entry.place, entry.target),
+                             (other.kind, other.dtype, other.shape, other.digest, other.place, other.target), name)
+        version = programs.run("write_everything", "--hdf5").split()[-1]
+        if version != by:
+            self.skipTest(f"{newest} was written by HDF5 {by}, and this is {version}: its bytes were not compared")
+        self.assertEqual((DATA / newest).read_bytes(), today.read_bytes(), "the file of today differs from tests/data: see Versions in docs/format.md")
+
+
+if __name__ == "__main__":
+    programs.main()
