@@ -115,7 +115,7 @@ struct holdfast::traits<sgd> : holdfast::fields<holdfast::field<&sgd::state>, ho
 
 /// torch.optim.lr_scheduler.StepLR: the rate is multiplied by gamma after every `step_size` epochs.
 struct step_lr {
-  std::int64_t step_size = 25, last_epoch = 0;
+  std::int64_t step_size = 40, last_epoch = 0;
   double gamma = 0.5, last_lr = 0;
 
   void step(sgd& optimizer) {
@@ -215,8 +215,8 @@ int train(const example::options& options) {
 }
 
 int main(int argc, char** argv) {
-  const example::options defaults{.steps = 6000,
-                                  .checkpoint_every = 200,
+  const example::options defaults{.steps = 10000,
+                                  .checkpoint_every = 250,
                                   .checkpoint_dir = "runs/digits_sgd",
                                   .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"};
   return example::run(argc, argv, "Handwritten digits, a perceptron, SGD: killed and resumed, bit for bit", defaults,

@@ -216,8 +216,8 @@ int train(const example::options& options) {
 }
 
 int main(int argc, char** argv) {
-  const example::options defaults{.steps = 4000,
-                                  .checkpoint_every = 150,
+  const example::options defaults{.steps = 6000,
+                                  .checkpoint_every = 200,
                                   .checkpoint_dir = "runs/mixed_precision",
                                   .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"};
   return example::run(argc, argv, "bfloat16 weights, float32 masters, a dynamic loss scale", defaults, train);

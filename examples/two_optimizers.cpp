@@ -23,7 +23,7 @@ using example::parameter;
 using example::tensor;
 
 constexpr std::int64_t wide = 256, code = 32;  // pixels → wide → code; the decoder is its mirror image
-constexpr std::size_t batch_size = 32, labelled = 800;
+constexpr std::size_t batch_size = 32, labelled = 1000;
 
 // --- The models -----------------------------------------------------------------------------------------------------
 
@@ -232,7 +232,7 @@ int train(const example::options& options, const std::string& pretrained) {
   adam trunk_optimizer(trunk, 0);
   sgd head_optimizer(head, 0.05);
   linear_lr trunk_schedule{.base_lr = 2e-4, .total_iters = 400};
-  exponential_lr head_schedule{.last_lr = head_optimizer.lr, .gamma = 0.999};
+  exponential_lr head_schedule{.last_lr = head_optimizer.lr, .gamma = 0.9995};
   std::int64_t step = 0;
 
   holdfast::state state;
@@ -292,8 +292,8 @@ std::string beside(const std::filesystem::path& folder) {
 }
 
 int main(int argc, char** argv) {
-  const example::options defaults{.steps = 4000,
-                                  .checkpoint_every = 160,
+  const example::options defaults{.steps = 5000,
+                                  .checkpoint_every = 200,
                                   .checkpoint_dir = "runs/two_optimizers",
                                   .data = HOLDFAST_EXAMPLE_DATA_DIR "/digits.csv"};
   std::string pretrained;

@@ -128,4 +128,27 @@ int in_child(F&& work) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/// The same for work that returns text (of less than a pipe's 64 KiB): what it returned, empty if it did not get there.
+template <class F>
+std::string told_by_child(F&& work) {
+  int ends[2];
+  BOOST_REQUIRE_EQUAL(::pipe(ends), 0);
+  in_child([&] {
+    const std::string text = work();
+    return ::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1;
+  });
+  ::close(ends[1]);
+  std::string text(65536, '\0');
+  const ssize_t n = ::read(ends[0], text.data(), text.size());
+  ::close(ends[0]);
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  return text;
+}
+
+/// The same in a process of the user nobody, who owns nothing; here, where this process may not become that.
+template <class F>
+std::string told_by_nobody(F&& work) {
+  return ::geteuid() != 0 ? work() : told_by_child([&] { return ::setgid(65534) == 0 && ::setuid(65534) == 0 ? work() : "cannot become nobody"; });
+}
+
 }  // namespace support

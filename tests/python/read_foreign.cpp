@@ -106,6 +106,8 @@ int everyday(const std::string& file) {
   b.value_at<std::string>("text", "x", "naïve 日本語");
   b.value_at<std::string>("empty_text", "x", "");
   b.value_at<std::string>("bytes", "x", "raw");
+  b.value_at<std::string>("padded", "x", "raw");
+  b.value_at<std::string>("no_bytes", "x", "");
   b.value_at<std::vector<std::string>>("texts", {}, {"one", "", "größer"});
   b.value_at<std::vector<std::string>>("fixed", {}, {"one", "three"});
   b.value_at<std::vector<std::string>>("no_texts", {"x"}, {});

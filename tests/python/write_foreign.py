@@ -57,6 +57,8 @@ class WriteForeign(programs.Case):
         f["text"] = "naïve 日本語"
         f["empty_text"] = ""
         f["bytes"] = np.bytes_(b"raw")
+        f["padded"] = np.array(b"raw", "S8")
+        f["no_bytes"] = np.bytes_(b"")
         f["texts"] = ["one", "", "größer"]
         f["fixed"] = np.array([b"one", b"three"], "S8")
         f.create_dataset("no_texts", (0,), h5py.string_dtype())

@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(an_optional_becomes_what_the_file_has) {
 }
 
 BOOST_AUTO_TEST_CASE(a_held_vector_of_another_size_is_refused) {
-  std::optional<std::vector<float>> saved({1, 2, 3}), other({7});
+  std::optional<std::vector<float>> saved{{1, 2, 3}}, other(std::in_place, 1u);
   file f;
   support::require_all(f.save(saved).refusal(other), "\n  /x: expected float32[1], found float32[3]; ");
 }

@@ -32,8 +32,8 @@ BOOST_AUTO_TEST_CASE(deques_and_lists_come_back_empty_or_filled) {
   check(std::deque<double>{1, 2, 3});
   check(std::deque<bool>{true, false});
   check(std::list<std::int16_t>{5, -6});
-  check(std::deque<sample>{{1, {1, 2}}, {2, {}}});
-  check(std::list<sample>{{1, {1, 2}}, {2, {3}}});
+  check(std::deque<sample>{{1, {1, 2}}, {2, {3, 4}}});
+  check(std::list<sample>{{1, {1}}, {2, {3}}, {3, {4}}});
   check(std::deque<std::string>{"a", "", "größe"});
 }
 

@@ -152,6 +152,7 @@ class visitor {
     }
     const presence found = pass_.present(path_);
     if (found == presence::unknown && !now) pass_.missing(path_);
+    if (found == presence::absent && now && read_only_) problem("an object that may change", "one bound as const", "bind it as non-const, or leave it out with .except");
     return found;
   }
 
@@ -164,9 +165,9 @@ class visitor {
   template <class T>
   void prototype_here() {
     if constexpr (std::default_initializable<T>) {
-      auto made = std::make_shared<T>();
+      auto made = std::make_shared<std::remove_const_t<T>>();
       pass_.keep(made);
-      here(*made);
+      here(static_cast<T&>(*made));
     } else {
       problem("an object of a type with a default constructor", "one to be made", "make it before the restore");
     }
@@ -198,7 +199,7 @@ class visitor {
           }
           if constexpr (std::default_initializable<T>)
             if (pointer == nullptr) pointer = std::make_shared<T>();
-          *first = pointer;
+          *first = std::const_pointer_cast<std::remove_const_t<T>>(pointer);
         }
     }
     if (pointer != nullptr) here(*pointer);

@@ -2,6 +2,7 @@
 #include <concepts>
 #include <memory>
 #include <optional>
+#include <type_traits>
 
 #include <holdfast/core/visitor.hpp>
 
@@ -40,7 +41,7 @@ struct traits<std::optional<T>> {
 template <class T, class D>
 struct traits<std::unique_ptr<T, D>> {
   static void visit(std::unique_ptr<T, D>& p, visitor& v) {
-    detail::visit_owner<std::unique_ptr<T, D>, T>(p, v, [](auto& x) { x.reset(new T()); });
+    detail::visit_owner<std::unique_ptr<T, D>, T>(p, v, [](auto& x) { x.reset(new std::remove_reference_t<decltype(*x)>()); });
   }
 };
 

@@ -1,0 +1,333 @@
+#include <holdfast/checkpoint/save.hpp>
+
+#include <cstring>
+
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "../io/faulty_storage.hpp"
+#include "../support.hpp"
+#include "sample.hpp"
+
+using namespace holdfast;
+using support::contents;
+using support::faulty_storage;
+using support::message_of;
+using support::require_all;
+using support::trainer;
+
+namespace {
+
+/// Saves `from`, restores into `to`, and requires the same content.
+void round_trip(const state& from, state& to) {
+  const support::folder dir;
+  save(dir / "f.h5", from);
+  BOOST_TEST(support::names_in(dir.path()).size() == 1u);
+  restore(dir / "f.h5", to);
+  BOOST_TEST((contents(from) == contents(to)));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(save_)
+
+BOOST_AUTO_TEST_CASE(a_whole_training_state_comes_back) {
+  const trainer from(3);
+  trainer to(4);
+  BOOST_TEST(from.contents() != to.contents());
+  round_trip(from.bound, to.bound);
+  BOOST_TEST((to.engine == from.engine));
+  BOOST_TEST((to.momentum == from.momentum));
+}
+
+BOOST_AUTO_TEST_CASE(strided_column_major_and_reversed_views_keep_their_order) {
+  std::vector<float> a(24), b(24);
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i);
+  const auto bind = [](state& s, std::vector<float>& v) {
+    s.bind("column_major", tensor(v.data(), {2, 3}, {1, 2}))
+        .bind("cube", tensor(v.data(), {2, 3, 4}, {1, 2, 6}))
+        .bind("reversed", tensor(v.data() + 23, {4, 6}, {-6, -1}))
+        .bind("mixed", tensor(v.data() + 5, {3, 3}, {6, -2}))
+        .bind("one", tensor(v.data() + 7, {1, 1}, {99, -3}))
+        .bind("none", tensor(v.data(), {3, 0, 2}, {5, 1, 7}));
+  };
+  state from, to;
+  bind(from, a);
+  bind(to, b);
+  round_trip(from, to);
+  BOOST_TEST((a == b));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_holds_tensors_in_the_order_of_their_indices) {
+  const support::folder dir;
+  std::vector<int> m{1, 2, 3, 4, 5, 6};
+  state s;
+  s.bind("m", tensor(m.data(), {2, 3}, {1, 2}));
+  save(dir / "f.h5", s);
+  const checkpoint_file file(dir / "f.h5");
+  BOOST_TEST(file.map<int>("m") == (std::vector<int>{1, 3, 5, 2, 4, 6}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(tensors_across_the_pieces_that_are_written_come_back) {
+  // 3 x 8 MiB of floats, contiguous and column-major, and small strided tensors until an element lies across a piece.
+  constexpr std::int64_t n = 6 << 20, count = 200, length = 3750;
+  std::vector<float> plain(n), columns(n), plain_back(n), columns_back(n);
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    plain[i] = static_cast<float>(i);
+    columns[i] = -static_cast<float>(i);
+  }
+  using complex = std::complex<double>;
+  std::vector<complex> small(2 * count * length), small_back(small.size());
+  for (std::size_t i = 0; i < small.size(); ++i) small[i] = {static_cast<double>(i), -static_cast<double>(i)};
+  const auto bind = [&](state& s, std::vector<float>& a, std::vector<float>& b, std::vector<complex>& c) {
+    s.bind("plain", a).bind("columns", tensor(b.data(), {n / 512, 512}, {1, n / 512}));
+    for (std::int64_t i = 0; i < count; ++i) s.bind("small/" + std::to_string(i), tensor(c.data() + i * 2 * length, {length}, {2}));
+  };
+  state from, to;
+  bind(from, plain, columns, small);
+  bind(to, plain_back, columns_back, small_back);
+  const support::folder dir;
+  save(dir / "f.h5", from);
+  restore(dir / "f.h5", to);
+  BOOST_TEST((plain == plain_back));
+  BOOST_TEST((columns == columns_back));
+  BOOST_TEST((contents(from) == contents(to)));
+  std::size_t across = 0;
+  const checkpoint_file file(dir / "f.h5");
+  for (const entry& e : file.entries())
+    if (e.dtype == dtype::complex128 && e.offset / (8 << 20) != (e.offset + e.bytes) / (8 << 20)) across += e.offset % 16 != 0;
+  BOOST_TEST(across > 0u, "no element lies across two pieces: change the sizes above");
+}
+
+BOOST_AUTO_TEST_CASE(nothing_of_any_size_comes_back) {
+  std::vector<double> none, none_back;
+  float scalar = 3, scalar_back = 0;
+  std::string empty, empty_back;
+  std::optional<float> absent, absent_back;
+  const auto bind = [](state& s, auto& v, float& x, std::string& t, std::optional<float>& o) {
+    s.bind("none", v).bind("scalar", x).bind("empty", t).bind("absent", o).bind("flat", tensor(v.data(), {5, 0}));
+  };
+  state from, to;
+  bind(from, none, scalar, empty, absent);
+  bind(to, none_back, scalar_back, empty_back, absent_back);
+  round_trip(from, to);
+  BOOST_TEST(scalar_back == 3);
+  state nothing, nothing_back;
+  round_trip(nothing, nothing_back);
+}
+
+BOOST_AUTO_TEST_CASE(nans_keep_every_bit) {
+  const std::uint64_t doubles[] = {0x7ff0000000000001, 0xfff0000000000001, 0x7ff8dead0000beef, 0xffffffffffffffff, 0x8000000000000000};
+  const std::uint64_t floats[] = {0x7f800001, 0xff812345, 0x7fc00000, 0x80000000, 0x7f800000};
+  std::vector<double> d(5), d_back(5);
+  std::vector<float> f(5), f_back(5);
+  std::vector<float16> h(65536), h_back(65536);
+  std::vector<bfloat16> b(65536), b_back(65536);
+  std::vector<float8_e4m3fn> e(256), e_back(256);
+  for (std::size_t i = 0; i < 5; ++i) {
+    std::memcpy(&d[i], &doubles[i], 8);
+    std::memcpy(&f[i], &floats[i], 4);
+  }
+  for (std::size_t i = 0; i < 65536; ++i) h[i].bits = b[i].bits = static_cast<std::uint16_t>(i);
+  for (std::size_t i = 0; i < 256; ++i) e[i].bits = static_cast<std::uint8_t>(i);
+  state from, to;
+  from.bind("d", d).bind("f", f).bind("h", h).bind("b", b).bind("e", e);
+  to.bind("d", d_back).bind("f", f_back).bind("h", h_back).bind("b", b_back).bind("e", e_back);
+  round_trip(from, to);
+  BOOST_TEST(std::memcmp(d.data(), d_back.data(), 40) == 0);
+  BOOST_TEST(std::memcmp(f.data(), f_back.data(), 20) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(step_and_metric_are_kept) {
+  const support::folder dir;
+  const trainer t;
+  save(dir / "f.h5", t.bound, {.step = 1234567, .metric = 0.125});
+  const checkpoint_file file(dir / "f.h5");
+  BOOST_TEST(file.step() == 1234567);
+  BOOST_TEST(file.metric() == 0.125);
+  BOOST_TEST(file.sealed());
+  save(dir / "g.h5", t.bound);
+  const checkpoint_file plain(dir / "g.h5");
+  BOOST_TEST(plain.step() == -1);
+  BOOST_TEST(std::isnan(plain.metric()));
+}
+
+BOOST_AUTO_TEST_CASE(one_state_is_one_file_byte_for_byte) {
+  const support::folder dir;
+  const trainer t;
+  saver replayed;
+  save(dir / "a.h5", t.bound, {.step = 5});
+  replayed.save(dir / "b.h5", trainer(2).bound);
+  BOOST_TEST(replayed.has_layout());
+  replayed.save(dir / "b.h5", t.bound, {.step = 5});
+  BOOST_TEST((support::bytes_of(dir / "a.h5") == support::bytes_of(dir / "b.h5")));
+}
+
+BOOST_AUTO_TEST_CASE(a_replayed_save_holds_the_values_of_now_and_another_shape_is_laid_out_anew) {
+  const support::folder dir;
+  std::vector<float> x(10, 1.f), back;
+  state s, to;
+  s.bind("x", x);
+  to.bind("x", resizable(back));
+  saver save_again;
+  for (const std::size_t n : {10u, 10u, 20u, 5u}) {
+    x.assign(n, static_cast<float>(n) + x[0]);
+    save_again.save(dir / "f.h5", s);
+    restore(dir / "f.h5", to);
+    BOOST_TEST((back == x));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_save_makes_content_durable_then_takes_its_name_and_touches_nothing_after) {
+  const support::folder dir;
+  faulty_storage disk;
+  const trainer t;
+  save(dir / "f.h5", t.bound, {.storage = &disk});
+  BOOST_TEST(disk.order() == "create preallocate write sync rename sync_folder");
+  const auto& calls = disk.calls();
+  BOOST_TEST(calls[1].bytes == std::filesystem::file_size(dir / "f.h5"));
+  BOOST_TEST(calls[calls.size() - 2].to == dir / "f.h5");
+  BOOST_TEST(calls.back().path == dir.path().string());
+  for (const auto& c : calls)
+    if (c.what == support::storage_call::kind::write) BOOST_TEST(c.offset + c.bytes <= calls[1].bytes);
+}
+
+BOOST_AUTO_TEST_CASE(whatever_fails_the_old_file_stays_and_the_next_save_works) {
+  const support::folder dir;
+  const trainer t(2);
+  save(dir / "f.h5", trainer(1).bound);
+  const std::string before = support::bytes_of(dir / "f.h5");
+  faulty_storage disk;
+  saver again;
+  again.save(dir / "probe.h5", t.bound, {.storage = &disk});
+  std::filesystem::remove(dir / "probe.h5");
+  const std::size_t calls = disk.calls().size();
+  BOOST_TEST(calls >= 8u);
+  for (const int code : {EIO, ENOSPC, EDQUOT})
+    for (std::size_t k = 0; k + 1 < calls; ++k) {
+      disk.forget();
+      disk.fail(k, code);
+      const auto text = message_of<io_error>([&] { again.save(dir / "f.h5", t.bound, {.storage = &disk}); });
+      BOOST_TEST_CONTEXT("call " << k << " of " << calls << ": " << disk.order()) {
+        require_all(text, dir / "f.h5", std::generic_category().message(code));
+        if (code != EIO && k != 0) require_all(text, "free some space");
+        BOOST_TEST((support::bytes_of(dir / "f.h5") == before));
+        BOOST_TEST(support::names_in(dir.path()).size() == 1u);
+        BOOST_TEST(disk.order().ends_with(k == 0 ? "create" : "remove"));
+      }
+    }
+  disk.forget();
+  again.save(dir / "f.h5", t.bound, {.storage = &disk});
+  trainer back;
+  restore(dir / "f.h5", back.bound);
+  BOOST_TEST((back.contents() == t.contents()));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_of_that_name_is_kept_when_it_may_not_be_replaced) {
+  const support::folder dir;
+  const trainer t(2);
+  support::write_bytes(dir / "f.h5", "precious");
+  require_all(message_of<io_error>([&] { save(dir / "f.h5", t.bound, {.existing = io::replace::no}); }), dir / "f.h5", "File exists");
+  BOOST_TEST(support::bytes_of(dir / "f.h5") == "precious");
+  BOOST_TEST(support::names_in(dir.path()).size() == 1u);
+  save(dir / "g.h5", t.bound, {.existing = io::replace::no});
+}
+
+BOOST_AUTO_TEST_CASE(paths_that_cannot_be_a_file_are_refused) {
+  const support::folder dir;
+  const trainer t;
+  const auto refused = [&](const std::string& path) { return message_of<io_error>([&] { save(path, t.bound); }); };
+  require_all(refused(dir / "none/f.h5"), dir / "none/f.h5", "cannot create a file in " + (dir / "none"), "No such file or directory");
+  require_all(refused(dir.path().string()), dir.path().string(), "Is a directory");
+  require_all(refused(dir / ""), "the path names a folder");
+  require_all(refused(""), "the path names a folder");
+  support::write_bytes(dir / "file", "precious");
+  require_all(refused(dir / "file/f.h5"), dir / "file/f.h5", "Not a directory");
+  BOOST_TEST(support::bytes_of(dir / "file") == "precious");
+  BOOST_TEST(support::names_in(dir.path()).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_without_permission_to_write_is_named) {
+  const support::folder dir;
+  const trainer t(2);
+  save(dir / "f.h5", trainer(1).bound);
+  const std::string before = support::bytes_of(dir / "f.h5");
+  std::filesystem::permissions(dir.path(), std::filesystem::perms(0555));
+  const auto text = support::told_by_nobody([&] { return message_of<io_error>([&] { save(dir / "f.h5", t.bound); }); });
+  require_all(text, dir / "f.h5", "cannot create a file in " + dir.path().string(), "Permission denied");
+  std::filesystem::permissions(dir.path(), std::filesystem::perms(0755));
+  BOOST_TEST((support::bytes_of(dir / "f.h5") == before));
+  BOOST_TEST(support::names_in(dir.path()).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_or_read_only_file_system_keeps_the_old_file) {
+  // A file system of its own, that this test may fill and that goes with the child process.
+  const support::folder dir;
+  const std::string mount = dir.path().string();
+  const trainer small(1);
+  const auto told = support::told_by_child([&]() -> std::string {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", mount.c_str(), "tmpfs", 0, "size=1m") != 0)
+      return "not permitted";
+    save(dir / "f.h5", small.bound);
+    const std::string old = support::bytes_of(dir / "f.h5");
+    std::string text;
+    const auto fails = [&](const state& s) {
+      text += message_of<io_error>([&] { save(dir / "f.h5", s); }) + "\n";
+      if (support::bytes_of(dir / "f.h5") != old) text += "the old file was changed\n";
+      if (support::names_in(dir.path()).size() != 1) text += "a temporary file was left\n";
+    };
+    std::vector<float> large(1 << 20, 1.f);
+    state s;
+    s.bind("large", large);
+    fails(s);
+    save(dir / "f.h5", small.bound);
+    if (::mount(nullptr, mount.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) != 0) return "cannot remount";
+    fails(small.bound);
+    return text;
+  });
+  if (told == "not permitted") {
+    BOOST_TEST_MESSAGE("skipped: this process may not mount a file system");
+    return;
+  }
+  require_all(told, (dir / "f.h5") + ": cannot reserve", "(free some space, or save elsewhere; existing files are unchanged): No space left on device",
+              (dir / "f.h5") + ": cannot create a file in " + mount + ": Read-only file system");
+  BOOST_TEST(told.find("was ") == std::string::npos, told);
+}
+
+BOOST_AUTO_TEST_CASE(names_that_cannot_be_one_file_are_refused_before_anything_is_written) {
+  const support::folder dir;
+  float a = 1, b = 2;
+  std::vector<std::vector<float>> list(2);
+  const auto refused = [&](const state& s) {
+    faulty_storage disk;
+    const auto text = message_of<error>([&] { save(dir / "f.h5", s, {.storage = &disk}); });
+    BOOST_TEST(disk.calls().empty());
+    return text;
+  };
+  state twice;
+  twice.bind("x", a);
+  require_all(message_of<error>([&] { twice.bind("/x", b); }), "/x is bound twice", "a name of its own");
+  state inside;
+  inside.bind("x", a).bind("x/y", b).bind("x-y", b);
+  require_all(refused(inside), "/x/y lies inside /x, which is a tensor", "rename one of them");
+  state in_container;
+  in_container.bind("list", list).bind("list/extra", b);
+  require_all(refused(in_container), "/list/extra lies inside /list, a container", "bind it beside");
+  state nul;
+  require_all(message_of<error>([&] { nul.bind(std::string_view("a\0b", 3), a); }), "\"a%00b\"", "NUL in the name", "encode_component");
+  for (const char* path : {"", "/", "a//b", "a/", ".", "a/../b", "holdfast", "/holdfast/step", "tab\there"})
+    BOOST_TEST(message_of<error>([&] { nul.bind(path, a); }).find("cannot name a part of a checkpoint") != std::string::npos, path);
+  BOOST_TEST(support::names_in(dir.path()).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_tensor_on_a_gpu_is_refused_by_a_program_without_one) {
+  const support::folder dir;
+  float x = 1;
+  state s;
+  s.bind("x", tensor_view(&x, {}, {}, gpu(0)));
+  require_all(message_of<error>([&] { save(dir / "f.h5", s); }), "/x", "gpu(0)");
+  BOOST_TEST(support::names_in(dir.path()).empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
