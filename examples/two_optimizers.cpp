@@ -197,7 +197,7 @@ void pretrain(const std::string& path, const digit_set& images) {
   adam optimizer(all, 1e-3);
   double error = 0;
   std::int64_t step = 0;
-  for (; step < 1000; ++step) {
+  for (; step < 600; ++step) {
     const auto encoded = model.encoder.forward(draw_batch(images, images.size(), engine).images);
     const auto decoded = model.decoder.forward(encoded.y);
     tensor d_pixels = decoded.y, d_code = example::zeros_like(encoded.y);

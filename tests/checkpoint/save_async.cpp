@@ -1,9 +1,11 @@
 #include <holdfast/holdfast.hpp>
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../support.hpp"
@@ -102,6 +104,28 @@ BOOST_AUTO_TEST_CASE(an_error_is_thrown_once_by_wait_or_by_the_next_save) {
   support::require_all(support::message_of<holdfast::io_error>([&] { saver.save(folder / "d.h5", t.state); }), "missing/c.h5");
   saver.save(folder / "d.h5", t.state);
   BOOST_TEST(holdfast::checkpoint_file(folder / "d.h5").contains("model/weight"));
+}
+
+BOOST_AUTO_TEST_CASE(a_saver_ends_its_save_before_it_is_gone_and_leaves_the_error_to_whoever_waits) {
+  const support::folder folder;
+  training t;
+  for (const std::string& path : {folder / "a.h5", folder / "none/a.h5"}) {
+    gated_storage storage;
+    holdfast::pending_save pending;
+    std::thread opener;
+    {
+      holdfast::saver saver;
+      pending = saver.save_async(path, t.state, {.storage = &storage});
+      opener = std::thread([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        storage.open_gate();
+      });
+    }
+    BOOST_TEST(pending.done());
+    opener.join();
+    if (path == folder / "a.h5") pending.wait();
+    else support::message_of<holdfast::io_error>([&] { pending.wait(); });
+  }
 }
 
 BOOST_AUTO_TEST_CASE(an_error_nobody_asked_for_goes_to_the_hook_and_ends_nothing) {

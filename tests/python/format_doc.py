@@ -46,7 +46,8 @@ class FormatDocument(programs.Case):
         sizes = {"uint8": 1, "uint16": 2, "uint32": 4, "int32": 4, "uint64": 8, "int64": 8, "float64": 8}
         for title, total in (("### Trailer", 192), ("One record for each path", 96)):
             at = 0
-            for offset, kind in re.findall(r"^\| (\d+) \| (\w+(?: bytes)?) \|", self.text[self.text.index(title):].split("\n#")[0].split("\n- ")[0], re.M):
+            table = self.text[self.text.index(title):].split("\n#")[0].split("\n- ")[0]
+            for offset, kind in re.findall(r"^\| (\d+) \| (\w+(?: bytes)?) \|", table, re.M):
                 self.assertEqual(int(offset), at, title)
                 at += sizes.get(kind) or int(kind.split()[0])
             self.assertEqual(at, total, title)
@@ -59,7 +60,8 @@ class FormatDocument(programs.Case):
         self.assertEqual((len(record), len(trailer), trailer[:8]), (96, 192, b"HOLDFAST"))
         path = self.written("tiny.h5", "--tiny")
         listing = re.search(r"^\$ .*\n([^`]*)^```", example, re.M).group(1)
-        shown = subprocess.run([sys.executable, str(programs.REPOSITORY / "tests/python/format_reader.py"), str(path)], capture_output=True, check=True)
+        reader = programs.REPOSITORY / "tests" / "python" / "format_reader.py"
+        shown = subprocess.run([sys.executable, str(reader), str(path)], capture_output=True, check=True)
         self.assertEqual(shown.stdout.decode(), listing)
         whole = path.read_bytes()
         index = Checkpoint(whole).index_offset

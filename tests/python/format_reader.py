@@ -160,15 +160,19 @@ class Checkpoint:
                 require(root(digests) == entry.digest, f"{path}: damaged")
 
     def all_names(self):
-        """{path: entry}, with what lies below the target of an alias under the alias's name too."""
+        """{path: entry}, with what lies below the target of an alias, aliases too, under the alias's name as well."""
         found = {}
-        for path, entry in self.entries.items():
+
+        def add(path, entry):
             if entry.kind != "alias":
                 found[path] = entry
-                continue
+                return
             for other, named in self.entries.items():
                 if (other + "/").startswith(entry.target + "/"):
-                    found[path + other[len(entry.target):]] = named
+                    add(path + other[len(entry.target):], named)
+
+        for path, entry in self.entries.items():
+            add(path, entry)
         return found
 
 

@@ -133,7 +133,7 @@ int everyday(const std::string& file) {
     if (std::string_view(e.what()).find("trust::foreign") == std::string_view::npos)
       expect<bool>("(the message)", true, false);
   }
-  return failures;
+  return failures == 0 ? 0 : 1;
 }
 
 struct dense {
@@ -169,7 +169,7 @@ int keras(const std::string& file) {
   expect("optimizer/vars/0", iterations, std::int64_t{1000});
   expect("optimizer/vars/2", momentum, numbers<float>(4, 0));
   expect("(unexpected)", report.unexpected, {"layers/dropout/seed_generator/vars/0", "optimizer/vars/1"});
-  return failures;
+  return failures == 0 ? 0 : 1;
 }
 
 int refused(const std::string& file) {

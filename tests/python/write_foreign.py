@@ -11,7 +11,11 @@ from format_reader import Refused, opened
 
 def numbers(n, first, dtype):
     x = np.arange(first, first + n, dtype=np.float64)
-    return (x - 1j * x).astype(dtype) if np.dtype(dtype).kind == "c" else x.astype(dtype)
+    if np.dtype(dtype).kind != "c":
+        return x.astype(dtype)
+    values = x.astype(dtype)
+    values.imag = -x
+    return values
 
 
 def bfloat16_type(order):

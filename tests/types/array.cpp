@@ -1,4 +1,4 @@
-#include <holdfast/holdfast.hpp>
+#include <holdfast/types/array.hpp>
 
 #include <complex>
 #include <limits>

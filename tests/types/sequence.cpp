@@ -1,4 +1,4 @@
-#include <holdfast/holdfast.hpp>
+#include <holdfast/types/sequence.hpp>
 
 #include "round_trip.hpp"
 

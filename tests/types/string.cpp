@@ -1,4 +1,4 @@
-#include <holdfast/holdfast.hpp>
+#include <holdfast/types/string.hpp>
 
 #include "round_trip.hpp"
 

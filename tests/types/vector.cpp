@@ -1,4 +1,4 @@
-#include <holdfast/holdfast.hpp>
+#include <holdfast/types/vector.hpp>
 
 #include <bit>
 #include <complex>

@@ -64,8 +64,8 @@ class checkpoint_directory {
 
   const std::string& path() const noexcept { return path_; }
 
-  /// Saves the state under this step, durably, then deletes what retention lets go. Throws `io_error` if another
-  /// process writes to the directory, or if there is a checkpoint of that step already.
+  /// Saves the state under this step, durably, then deletes what retention lets go. A checkpoint of that step, which a
+  /// run that was resumed from an older one meets, is replaced. Throws `io_error` if another process writes to the directory.
   void save(std::int64_t step, const state& bound, save_note note = {}) {
     if (step < 0) throw error(path_ + ": step " + std::to_string(step) + ", expected 0 or more");
     take_lease();
@@ -135,6 +135,7 @@ class checkpoint_directory {
   static std::optional<std::int64_t> step_of(std::string_view name) {
     if (!name.starts_with(prefix) || !name.ends_with(suffix)) return std::nullopt;
     const std::string_view digits = name.substr(5, name.size() - 8);
+    if (digits.size() < 12 || (digits.size() > 12 && digits.front() == '0')) return std::nullopt;  // not as path_of writes it
     std::int64_t step = -1;
     const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), step);
     return failed == std::errc() && end == digits.data() + digits.size() && step >= 0 ? std::optional(step) : std::nullopt;

@@ -34,6 +34,9 @@ class saver {
  public:
   saver() = default;
   saver(const saver&) = delete;
+  ~saver() {
+    if (running_) running_->finish();  // it works with this object, also while a pending_save keeps it
+  }
 
   /// As `holdfast::save`, after a save in the background has ended; its error, if it had one, is thrown instead.
   void save(const std::string& path, const state& bound, const save_options& options = {}) {

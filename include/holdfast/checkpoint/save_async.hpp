@@ -62,10 +62,16 @@ class background {
 
   bool done() const noexcept { return done_.load(std::memory_order_acquire); }
 
-  /// Returns when the work has ended; the first call rethrows its error.
-  void wait() {
+  /// Returns when the work has ended; its error is left for `wait`.
+  void finish() {
     const std::lock_guard lock(mutex_);
     if (thread_.joinable()) thread_.join();
+  }
+
+  /// Returns when the work has ended; the first call rethrows its error.
+  void wait() {
+    finish();
+    const std::lock_guard lock(mutex_);
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 

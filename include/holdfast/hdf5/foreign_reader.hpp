@@ -35,8 +35,8 @@ class foreign_reader final : public reader {
         }) {
     const quiet_errors quiet;
     const plugins_off no_plugins;
-    const handle access = image_access(image_);
-    hdf5_ = checked(H5Fopen("holdfast", H5F_ACC_RDONLY, access.get()), &H5Fclose, file() + ": cannot open it as HDF5");
+    access_ = image_access(image_);
+    hdf5_ = checked(H5Fopen("holdfast", H5F_ACC_RDONLY, access_.get()), &H5Fclose, file() + ": cannot open it as HDF5");
     std::vector<entry> found;
     const handle root = checked(H5Gopen2(hdf5_.get(), "/", H5P_DEFAULT), &H5Gclose, file() + ": cannot open the root group");
     std::map<address, std::string> seen;
@@ -328,7 +328,7 @@ class foreign_reader final : public reader {
 
   std::shared_ptr<io::file> disk_;
   memory_image image_;
-  handle hdf5_;
+  handle access_, hdf5_;  // closed in the reverse order
   std::map<std::string, std::string> texts_, unreadable_;
   mutable handle open_;
   mutable std::string open_path_;

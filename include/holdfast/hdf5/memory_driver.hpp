@@ -151,7 +151,8 @@ inline const H5FD_class_t& image_driver() {
 
 }  // namespace detail
 
-/// A file access property list that makes libhdf5 work on `image`, which must outlive the file.
+/// A file access property list that makes libhdf5 work on `image`. Both must outlive the file: the list holds the
+/// driver, which libhdf5 still calls on closing the file after it has let go of it.
 inline handle image_access(memory_image& image) {
   handle access = checked(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose, "H5Pcreate");
   memory_image* pointer = &image;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -18,8 +19,9 @@
 namespace holdfast {
 namespace detail {
 
+/// Integers, and text that a key can own.
 template <class K>
-concept map_key = std::integral<K> || std::convertible_to<K, std::string_view>;
+concept map_key = std::integral<K> || (std::convertible_to<K, std::string_view> && std::constructible_from<K, const std::string&> && !std::is_trivially_copyable_v<K>);
 
 template <map_key K>
 std::string key_name(const K& key) {
@@ -30,9 +32,11 @@ std::string key_name(const K& key) {
 template <map_key K>
 std::optional<K> key_of(const std::string& name) {
   if constexpr (std::integral<K>) {
-    K key{};
-    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), key);
-    return failed == std::errc() && end == name.data() + name.size() ? std::optional(key) : std::nullopt;
+    std::conditional_t<std::is_signed_v<K>, long long, unsigned long long> number{};
+    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), number);
+    const auto key = static_cast<K>(number);
+    const bool whole = failed == std::errc() && end == name.data() + name.size() && static_cast<decltype(number)>(key) == number;
+    return whole ? std::optional(key) : std::nullopt;
   } else {
     return K(name);
   }

@@ -17,7 +17,7 @@ namespace holdfast {
 namespace detail {
 
 /// The text that a standard engine or distribution streams, always in the classic locale, whose numbers have no
-/// thousands separators and a decimal point. The standard makes reading it back exact.
+/// thousands separators and a decimal point. The standard makes reading it back exact; see `set_parameters`.
 template <class T>
 std::string streamed_text(const T& object) {
   std::ostringstream out;
@@ -26,12 +26,24 @@ std::string streamed_text(const T& object) {
   return out.str();
 }
 
+/// libstdc++ reads the parameters of a normal_distribution<long double> as doubles: they are read again, exactly.
+template <class T>
+void set_parameters(const std::string&, T&) {}
+template <class R>
+void set_parameters(const std::string& text, std::normal_distribution<R>& d) {
+  std::istringstream in(text);
+  in.imbue(std::locale::classic());
+  R mean, deviation;
+  if (in >> mean >> deviation) d.param(typename std::normal_distribution<R>::param_type(mean, deviation));
+}
+
 template <class T>
 void stream_back(const std::string& text, T& object) {
   std::istringstream in(text);
   in.imbue(std::locale::classic());
   T read;
   if (!(in >> read)) throw error("the saved state of a random generator is not one: \"" + text.substr(0, 40) + "…\"");
+  set_parameters(text, read);
   object = read;
 }
 

@@ -1,0 +1,206 @@
+#include <holdfast/types/random.hpp>
+
+#include <locale>
+#include <tuple>
+
+#include "round_trip.hpp"
+
+namespace {
+
+/// State whose setter draws from an engine, as one that makes layers with random weights does.
+struct drawing {
+  std::mt19937& engine;
+  int x = 0;
+};
+
+}  // namespace
+
+template <>
+struct holdfast::traits<drawing> {
+  static void visit(drawing& d, visitor& v) {
+    v.value([&d] { return d.x; }, [&d](int to) {
+      d.engine.discard(1);
+      d.x = to;
+    });
+  }
+};
+
+BOOST_AUTO_TEST_SUITE(types_random)
+
+namespace {
+
+using round_trip::file;
+
+/// Commas for points and points between thousands, in every stream that does not say otherwise.
+class german : public std::numpunct<char> {
+  char do_decimal_point() const override { return ','; }
+  char do_thousands_sep() const override { return '.'; }
+  std::string do_grouping() const override { return "\3"; }
+};
+class in_german {
+ public:
+  in_german() : before_(std::locale::global(std::locale(std::locale::classic(), new german))) {}
+  in_german(const in_german&) = delete;
+  ~in_german() { std::locale::global(before_); }
+
+ private:
+  std::locale before_;
+};
+
+using engines = std::tuple<std::mt19937, std::mt19937_64, std::minstd_rand0, std::minstd_rand, std::ranlux24, std::ranlux48,
+               std::ranlux24_base, std::ranlux48_base, std::knuth_b,
+               std::independent_bits_engine<std::mt19937, 17, std::uint32_t>>;
+
+using distributions =
+    std::tuple<std::normal_distribution<float>, std::normal_distribution<double>, std::normal_distribution<long double>,
+                     std::lognormal_distribution<float>, std::lognormal_distribution<long double>, std::gamma_distribution<double>,
+                     std::chi_squared_distribution<double>, std::fisher_f_distribution<float>, std::student_t_distribution<double>,
+                     std::student_t_distribution<long double>, std::cauchy_distribution<double>, std::exponential_distribution<float>,
+                     std::extreme_value_distribution<double>, std::weibull_distribution<double>, std::uniform_real_distribution<float>,
+                     std::uniform_int_distribution<int>, std::uniform_int_distribution<std::uint64_t>, std::poisson_distribution<int>,
+                     std::geometric_distribution<int>, std::binomial_distribution<int>, std::negative_binomial_distribution<std::int64_t>>;
+
+/// One whose parameters are not those of a default-constructed one, and have many digits.
+template <class D>
+D with_parameters() {
+  if constexpr (std::is_same_v<D, std::uniform_int_distribution<std::uint64_t>>) return D(3, UINT64_MAX - 5);
+  else if constexpr (std::is_same_v<D, std::uniform_int_distribution<int>>) return D(-1234567, 7654321);
+  else if constexpr (std::is_same_v<D, std::poisson_distribution<int>>) return D(1234.5 / 7);
+  else if constexpr (std::is_same_v<D, std::geometric_distribution<int>>) return D(1.0 / 3);
+  else if constexpr (std::is_integral_v<typename D::result_type>) return D(1234, 1.0 / 3);
+  else if constexpr (requires(typename D::result_type x) { D(x, x); }) return D(static_cast<typename D::result_type>(1) / 7, static_cast<typename D::result_type>(12345.678));
+  else return D(static_cast<typename D::result_type>(22) / 7);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_engine_continues_its_sequence, Engine, engines) {
+  const in_german everywhere;
+  for (const unsigned drawn : {0u, 1u, 7u, 1000u}) {
+    Engine saved(42), fresh, other(7);
+    saved.discard(drawn);
+    other.discard(3);
+    file f;
+    f.save(saved).restore(fresh);
+    f.restore(other);
+    for (int i = 0; i < 2000; ++i) {
+      const auto expected = saved(), first = fresh(), second = other();
+      if (expected == first && expected == second) continue;
+      BOOST_ERROR("after " << drawn << " numbers, number " << i << " differs");
+      break;
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_distribution_continues_its_sequence, Distribution, distributions) {
+  const in_german everywhere;
+  for (const int drawn : {0, 1, 2, 3}) {  // with and without a value drawn ahead
+    std::mt19937_64 engine(42);
+    Distribution saved = with_parameters<Distribution>(), fresh, other;
+    for (int i = 0; i < drawn; ++i) saved(engine);
+    other(engine);
+    file f;
+    f.save(saved).restore(fresh);
+    f.restore(other);
+    BOOST_TEST((fresh == saved));
+    auto a = engine, b = engine, c = engine;
+    for (int i = 0; i < 50; ++i) {
+      const auto expected = saved(a), first = fresh(b), second = other(c);
+      BOOST_TEST_REQUIRE((expected == first && expected == second), "after " << drawn << " numbers, number " << i << " differs");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(another_engine_is_refused_and_both_are_named) {
+  std::mt19937 saved, kept;
+  std::mt19937_64 other;
+  std::minstd_rand minimal;
+  file f;
+  support::require_all(f.save(saved).refusal(other), "\n  /x/engine: expected \"mersenne_twister_engine<64, 312, ",
+                       ", found \"mersenne_twister_engine<32, 624, ", "; bind an object of the type that was saved");
+  support::require_all(f.refusal(minimal), "\n  /x/engine: expected \"linear_congruential_engine<48271, 0, 2147483647>\"");
+  BOOST_TEST((other == std::mt19937_64()));
+}
+
+BOOST_AUTO_TEST_CASE(every_engine_has_an_identity_of_its_own) {
+  using holdfast::detail::type_name;
+  const std::string names[] = {type_name<std::mt19937>::get(),      type_name<std::mt19937_64>::get(),    type_name<std::minstd_rand0>::get(),
+                               type_name<std::minstd_rand>::get(),  type_name<std::ranlux24_base>::get(), type_name<std::ranlux48_base>::get(),
+                               type_name<std::ranlux24>::get(),     type_name<std::ranlux48>::get(),      type_name<std::knuth_b>::get(),
+                               type_name<std::independent_bits_engine<std::mt19937, 17, std::uint32_t>>::get(),
+                               type_name<std::independent_bits_engine<std::mt19937, 18, std::uint32_t>>::get(),
+                               type_name<std::independent_bits_engine<std::mt19937_64, 17, std::uint32_t>>::get()};
+  for (const std::string& a : names) BOOST_TEST(std::count(std::begin(names), std::end(names), a) == 1, a);
+}
+
+BOOST_AUTO_TEST_CASE(another_distribution_is_refused_and_both_are_named) {
+  std::normal_distribution<float> saved;
+  std::normal_distribution<double> wider;
+  std::lognormal_distribution<float> other;
+  std::uniform_int_distribution<int> ints;
+  file f;
+  support::require_all(f.save(saved).refusal(wider), "/x/distribution: expected \"normal_distribution<float64>\", found \"normal_distribution<float32>\"");
+  support::require_all(f.refusal(other), "expected \"lognormal_distribution<float32>\", found \"normal_distribution<float32>\"");
+  support::require_all(f.refusal(ints), "expected \"uniform_int_distribution<int32>\"");
+}
+
+BOOST_AUTO_TEST_CASE(a_generator_and_its_distribution_in_one_state_continue_together) {
+  std::mt19937 engine(1), engine2;
+  std::normal_distribution<double> normal(3, 2), normal2;
+  normal(engine);
+  support::folder folder;
+  holdfast::state saved, bound;
+  saved.bind("rng/engine", engine).bind("rng/normal", normal);
+  bound.bind("rng/normal", normal2).bind("rng/engine", engine2);
+  holdfast::save(folder / "a.h5", saved);
+  holdfast::restore(folder / "a.h5", bound);
+  for (int i = 0; i < 10; ++i) BOOST_TEST(normal(engine) == normal2(engine2));
+}
+
+BOOST_AUTO_TEST_CASE(a_value_drawn_ahead_does_not_change_the_layout) {
+  std::mt19937 engine;
+  std::normal_distribution<long double> d;
+  support::folder folder;
+  holdfast::state s;
+  s.bind("d", d);
+  holdfast::saver saver;
+  std::vector<std::size_t> sizes;
+  for (int i = 0; i < 3; ++i) {
+    saver.save(folder / "a.h5", s);
+    sizes.push_back(holdfast::checkpoint_file(folder / "a.h5").read<std::string>("d/state").size());
+    d(engine);
+  }
+  BOOST_TEST(sizes == std::vector<std::size_t>(3, sizes[0]), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(random_state_is_put_back_after_everything_else) {
+  std::mt19937 engine(5), expected = engine;
+  drawing object{engine, 3};
+  file f;
+  holdfast::state s;
+  s.bind("engine", engine).bind("object", object);
+  holdfast::save(f.path(), s);
+  engine.discard(9);
+  object.x = 0;
+  holdfast::restore(f.path(), s);
+  BOOST_TEST(object.x == 3);
+  BOOST_TEST(engine() == expected());
+}
+
+BOOST_AUTO_TEST_CASE(text_that_is_no_state_is_refused) {
+  std::string text = "no numbers at all";
+  std::mt19937 engine;
+  support::require_all(support::message_of<holdfast::error>([&] { holdfast::detail::stream_back(text, engine); }),
+                       "the saved state of a random generator is not one: \"no numbers at all");
+  BOOST_TEST((engine == std::mt19937()), "unchanged");
+}
+
+BOOST_AUTO_TEST_CASE(a_const_engine_is_saved_and_not_restored) {
+  const std::mt19937 engine;
+  const std::normal_distribution<float> normal;
+  file f;
+  support::require_all(f.save(engine).refusal(engine), "\n  /x/state: expected an object that may change, found one bound as const");
+  support::require_all(f.save(normal).refusal(normal), "\n  /x/state: expected an object that may change, found one bound as const");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
