@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(a_commit_makes_the_content_durable_then_its_name_then_the_f
   put(disk, dir / "f", "abc");
   BOOST_TEST(support::bytes_of(dir / "f") == "abc");
   BOOST_TEST(support::names_in(dir.path()).size() == 1u);
-  BOOST_TEST(disk.order() == "create preallocate write sync rename sync_folder");
+  BOOST_REQUIRE_EQUAL(disk.order(), "create preallocate write sync rename sync_folder");
   BOOST_TEST(disk.calls()[4].to == dir / "f");
   BOOST_TEST(disk.calls()[4].path == disk.calls()[0].path);
   BOOST_TEST(disk.calls()[5].path == dir.path().string());

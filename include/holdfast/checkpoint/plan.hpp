@@ -13,6 +13,7 @@
 #include <holdfast/checkpoint/restore_options.hpp>
 #include <holdfast/core/convert.hpp>
 #include <holdfast/core/error.hpp>
+#include <holdfast/core/order.hpp>
 #include <holdfast/core/pattern.hpp>
 #include <holdfast/core/state.hpp>
 #include <holdfast/hdf5/reader.hpp>
@@ -302,7 +303,7 @@ class plan_walk final : public walk {
 
   /// One object bound under two names can only take one of two contents.
   void check_aliases() {
-    std::stable_sort(matches_.begin(), matches_.end(), [](const match& a, const match& b) { return a.where < b.where; });
+    sort(matches_, [](const match& a, const match& b) { return a.where < b.where; });
     for (std::size_t i = 0; i < matches_.size(); ++i) {
       for (std::size_t j = i + 1; j < matches_.size() && matches_[j].where == matches_[i].where; ++j) {
         const match &a = matches_[i], &b = matches_[j];
