@@ -184,8 +184,10 @@ int train(const example::options& options) {
 
   holdfast::checkpoint_directory checkpoints(options.checkpoint_dir, {.keep_last = 3});
   if (options.resume)
-    if (const auto found = checkpoints.restore_latest(state))
+    if (const auto found = checkpoints.restore_latest(state)) {
+      for (const auto& damaged : found->rejected) std::cerr << "passed over " << damaged.reason << std::endl;
       std::cout << "resumed at step " << found->step << " from " << found->path << std::endl;
+    }
 
   while (step < options.steps) {
     example::digit_set batch = batches.next(data.train);

@@ -25,12 +25,13 @@ def type_name(dataset):
 
 
 def value(dataset):
-    """A scalar's value, the beginning of anything longer."""
-    if dataset.size is None or dataset.size == 0:
+    """A scalar's value; of text, the beginning."""
+    if dataset.shape != ():
         return ""
-    if h5py.check_string_dtype(dataset.dtype):
-        return repr(dataset.asstr()[()])[:60] if dataset.shape == () else ""
-    return str(dataset[()]) if dataset.shape == () else ""
+    if not h5py.check_string_dtype(dataset.dtype):
+        return str(dataset[()])
+    text = dataset.asstr()[()].split("\n")[0]
+    return repr(text[:40]) + ("..." if len(text) > 40 else "")
 
 
 def show(group, indent="  "):
@@ -51,12 +52,18 @@ def main():
             print(file[sys.argv[2]][()])
             return
         show(file)
-        arrays = []
-        file.visititems(lambda name, item: arrays.append(item) if isinstance(item, h5py.Dataset) and item.dtype.kind == "f" and item.ndim else None)
-        if arrays:
-            first = arrays[0]
-            index = (0,) * first.ndim
-            print(f"\n  >>> file[{first.name!r}][{', '.join('0' * first.ndim)}]\n  {first[index]!r}")
+        example(file)
+
+
+def example(file):
+    """How a reader gets at one value: the first of the largest array of numbers."""
+    arrays = []
+    file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) and item.shape else None)
+    arrays = [a for a in arrays if a.dtype.kind == "f" and a.size]
+    if arrays:
+        largest = max(arrays, key=lambda a: a.size)
+        print(f'\n  >>> h5py.File("{file.filename}")["{largest.name[1:]}"][{", ".join("0" * largest.ndim)}]')
+        print(f"  {largest[(0,) * largest.ndim]!r}")
 
 
 if __name__ == "__main__":
