@@ -12,7 +12,7 @@ struct layer {
 };
 struct net {
   layer fc1;
-  const layer frozen;
+  const layer frozen{};
 };
 struct buffer {
   std::int64_t size = 0;

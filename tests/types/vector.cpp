@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(a_resizable_vector_takes_any_size) {
   std::vector<bool> bits{true, false};
   file f;
   f.save(saved);
-  for (std::size_t size : {0, 2, 3, 9}) {
+  for (const std::size_t size : {0u, 2u, 3u, 9u}) {
     std::vector<float> other(size, -1.f);
     f.restore(holdfast::resizable(other));
     BOOST_TEST(other == saved, boost::test_tools::per_element());
