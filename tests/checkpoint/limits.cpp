@@ -53,19 +53,6 @@ bool works_without_libhdf5(F&& work) {
          }) == 0;
 }
 
-/// The most memory this process has had, in MiB, since `forget_peak`.
-double peak_mib() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;)
-    if (word == "VmHWM:") {
-      double kib = 0;
-      status >> kib;
-      return kib / 1024;
-    }
-  return -1;
-}
-void forget_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
-
 /// Memory of the operating system that holds zeros and costs nothing until it is written.
 class untouched {
  public:
@@ -195,6 +182,23 @@ BOOST_AUTO_TEST_CASE(more_elements_than_a_32_bit_number_counts) {
 }
 
 #ifndef HOLDFAST_TEST_SANITIZED  // which keeps memory of its own
+namespace {
+
+/// The most memory this process has had, in MiB, since `forget_peak`.
+double peak_mib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == "VmHWM:") {
+      double kib = 0;
+      status >> kib;
+      return kib / 1024;
+    }
+  return -1;
+}
+void forget_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
+
+}  // namespace
+
 BOOST_AUTO_TEST_CASE(a_save_and_a_restore_need_little_memory_beside_the_state) {
   const support::folder dir;
   const char* given = std::getenv("HOLDFAST_TEST_STATE_MIB");

@@ -10,6 +10,6 @@ class counter {
 };
 template <>
 struct holdfast::traits<counter> {
-  // error: no match for call|no matching function for call to object of type 'holdfast::visitor'
+  // error: no match for call|no matching function for call to object of type '(holdfast::)?visitor'
   static void visit(counter& c, visitor& v) { v("steps", c.steps()); }
 };
