@@ -64,13 +64,19 @@ void require_all(const std::string& text, const Pieces&... pieces) {
     BOOST_TEST((text.find(piece) != std::string::npos), "expected \"" << piece << "\" in: " << text);
 }
 
-/// An engine for a test with random input: its seed is printed, and HOLDFAST_TEST_SEED if that is set.
-inline std::mt19937_64 random_engine() {
-  const char* given = std::getenv("HOLDFAST_TEST_SEED");
-  const std::uint64_t seed = given != nullptr ? std::stoull(given) : std::random_device()();
-  std::cout << boost::unit_test::framework::current_test_case().p_name << ": HOLDFAST_TEST_SEED=" << seed << std::endl;
-  return std::mt19937_64(seed);
+/// The seed of random tests: HOLDFAST_TEST_SEED where that is set, a new one for every run otherwise. It is printed.
+inline std::uint64_t seed() {
+  static const std::uint64_t value = [] {
+    const char* given = std::getenv("HOLDFAST_TEST_SEED");
+    const std::uint64_t s = given != nullptr ? std::stoull(given) : std::random_device()();
+    std::cout << "HOLDFAST_TEST_SEED=" << s << std::endl;
+    return s;
+  }();
+  return value;
 }
+
+/// The engine of a test with random input, the same for every test of a run.
+inline std::mt19937_64 random_engine() { return std::mt19937_64(seed()); }
 
 /// A number from `least` to `most`, both included.
 template <class Int>

@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(damage_to_any_byte_is_found_or_changes_nothing) {
   attempt a;
   const std::string whole = a.sound();
   const trainer from(3);
-  std::mt19937_64 engine(support::seed());
+  std::mt19937_64 engine = support::random_engine();
   for (int i = 0; i < 300; ++i) {
     std::string damaged = whole;
     const std::size_t at = engine() % whole.size();

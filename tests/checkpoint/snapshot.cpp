@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(pieces_of_any_size_give_the_same_bytes_and_digests) {
   std::vector<std::complex<double>> wide(200);
   std::vector<float> plain(1001);
   std::vector<std::int16_t> odd(77);
-  std::mt19937_64 engine(support::seed());
+  std::mt19937_64 engine = support::random_engine();
   for (auto& x : wide) x = {static_cast<double>(engine()), static_cast<double>(engine())};
   for (auto& x : plain) x = static_cast<float>(engine());
   for (auto& x : odd) x = static_cast<std::int16_t>(engine());

@@ -1,24 +1,12 @@
 #pragma once
 /// Damage to bytes, for what must survive any: every bit flipped alone, then random damage.
 #include <cstddef>
-#include <cstdlib>
-#include <iostream>
 #include <random>
-#include <string>
 #include <vector>
 
-namespace support {
+#include "../support.hpp"
 
-/// The seed of random tests: HOLDFAST_TEST_SEED where that is set, a new one for every run otherwise. It is printed.
-inline std::uint64_t seed() {
-  static const std::uint64_t value = [] {
-    const char* given = std::getenv("HOLDFAST_TEST_SEED");
-    const std::uint64_t s = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::cout << "HOLDFAST_TEST_SEED=" << s << std::endl;
-    return s;
-  }();
-  return value;
-}
+namespace support {
 
 /// Calls `visit` with each copy of `bytes` that has one bit flipped, then with `random` copies in which a few bytes,
 /// most of them in one place, are others.
@@ -30,7 +18,7 @@ void for_each_damage(const std::vector<std::byte>& bytes, int random, F&& visit)
     visit(damaged);
     damaged[bit / 8] = bytes[bit / 8];
   }
-  std::mt19937_64 engine(seed());
+  std::mt19937_64 engine = random_engine();
   for (int i = 0; i < random; ++i) {
     const std::size_t at = engine() % bytes.size(), n = 1 + engine() % 16;
     const auto kind = engine() % 3;

@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(what_was_saved_is_listed_with_step_and_metric) {
 BOOST_AUTO_TEST_CASE(any_range_of_any_tensor_is_read) {
   const checkpoint c;
   const auto r = c.reader();
-  std::mt19937_64 engine(support::seed());
+  std::mt19937_64 engine = support::random_engine();
   for (int i = 0; i < 300; ++i) {
     const bool large = engine() % 2 == 0;
     const std::uint64_t n = large ? c.big.size() : c.small.size(), first = engine() % n, count = engine() % (n - first + 1);
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(damage_to_anything_else_is_found_too) {
   const checkpoint c;
   const std::string before = support::bytes_of(c.path);
   const auto t = c.trailer();
-  std::mt19937_64 engine(support::seed());
+  std::mt19937_64 engine = support::random_engine();
   std::vector<std::uint64_t> places{8};
   std::vector<std::pair<std::uint64_t, std::uint64_t>> gaps;
   const auto r = c.reader();

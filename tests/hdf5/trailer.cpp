@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(sizes_that_do_not_make_up_the_file_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(random_trailers_with_a_right_checksum_only_throw) {
-  std::mt19937_64 engine(support::seed());
+  std::mt19937_64 engine = support::random_engine();
   for (int i = 0; i < 20000; ++i) {
     auto bytes = sample().encode();
     for (int n = 0; n < 3; ++n) bytes = resealed(bytes, 8 + 8 * (engine() % 12), engine() >> (engine() % 64));

@@ -89,7 +89,7 @@ class checkpoint_directory {
     std::vector<std::int64_t> all;
     for (const std::string& name : storage_.list(path_))
       if (const auto step = step_of(name)) all.push_back(*step);
-    std::sort(all.begin(), all.end());
+    detail::sort(all);
     return all;
   }
 

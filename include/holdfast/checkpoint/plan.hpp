@@ -125,7 +125,7 @@ class selection {
       return true;
     });
     // "a!" lies between "a" and "a/b", so that one name need not come in one piece.
-    std::sort(names.begin(), names.end());
+    sort(names);
     names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
   }
@@ -145,7 +145,7 @@ class selection {
 
  private:
   void finish(const std::string& file) {
-    std::sort(items_.begin(), items_.end(), [](const item& a, const item& b) { return a.path < b.path; });
+    sort(items_, [](const item& a, const item& b) { return a.path < b.path; });
     for (std::size_t i = 1; i < items_.size(); ++i)
       if (items_[i].path == items_[i - 1].path && items_[i].source->kind != entry_kind::group)
         throw error(file + ": /" + items_[i].source->path + " and /" + items_[i - 1].source->path + " are both renamed to /" + items_[i].path);
@@ -289,7 +289,7 @@ class plan_walk final : public walk {
   }
 
   void check_unexpected() {
-    std::sort(taken_.begin(), taken_.end());
+    sort(taken_);
     for (const auto& i : chosen_.items()) {
       if (i.source->kind == entry_kind::group || std::binary_search(taken_.begin(), taken_.end(), i.path)) continue;
       if (options_.unexpected == on_unexpected::ignore) {

@@ -9,6 +9,7 @@
 
 #include <holdfast/core/digest.hpp>
 #include <holdfast/core/manifest.hpp>
+#include <holdfast/core/order.hpp>
 #include <holdfast/hdf5/index.hpp>
 #include <holdfast/hdf5/layout.hpp>
 
@@ -29,7 +30,7 @@ class snapshot {
       if (e.bytes == 0) result_.entries[i].digest = root_of({});
       else parts_.push_back({e.offset, e.offset + e.bytes, i, view});
     }
-    std::sort(parts_.begin(), parts_.end(), [](const part& a, const part& b) { return a.begin < b.begin; });
+    sort(parts_, [](const part& a, const part& b) { return a.begin < b.begin; });
   }
 
   /// Fills `out` with the file's bytes from where the last call ended.

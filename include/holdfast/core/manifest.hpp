@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <holdfast/core/digest.hpp>
+#include <holdfast/core/order.hpp>
 #include <holdfast/core/state.hpp>
 
 namespace holdfast {
@@ -58,7 +59,7 @@ class manifest final : public walk {
   /// inside a tensor, inside a container's group, or inside itself.
   explicit manifest(const state& bound) : walk(pass::save) {
     bound.visit(*this);
-    std::sort(items_.begin(), items_.end(), [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
+    sort(items_, [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
     check_names();
   }
 

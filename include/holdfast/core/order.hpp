@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <numeric>
 #include <type_traits>
 #include <utility>
@@ -26,8 +27,8 @@ inline std::vector<std::size_t> sorted_order(std::size_t n, before order) {
 }
 
 /// Sorts items by `less(a, b)`, stably.
-template <class T, class Less>
-void sort(std::vector<T>& items, const Less& less) {
+template <class T, class Less = std::less<>>
+void sort(std::vector<T>& items, const Less& less = {}) {
   struct context_type {
     const std::vector<T>& items;
     const Less& less;

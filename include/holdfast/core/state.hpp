@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -53,13 +54,13 @@ class state {
 
   state& add(std::string_view path, std::function<void(visitor&)> visit) {
     std::string checked = detail::checked_path(path);
-    for (const binding& b : bindings_)
-      if (b.path == checked) throw error("/" + checked + " is bound twice; give every object a name of its own");
+    if (!names_.insert(checked).second) throw error("/" + checked + " is bound twice; give every object a name of its own");
     bindings_.push_back({std::move(checked), std::move(visit)});
     return *this;
   }
 
   std::vector<binding> bindings_;
+  std::unordered_set<std::string> names_;
 };
 
 }  // namespace holdfast

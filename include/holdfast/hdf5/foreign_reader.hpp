@@ -13,6 +13,7 @@
 
 #include <hdf5.h>
 
+#include <holdfast/core/order.hpp>
 #include <holdfast/core/path.hpp>
 #include <holdfast/hdf5/datatype.hpp>
 #include <holdfast/hdf5/layout.hpp>
@@ -42,7 +43,7 @@ class foreign_reader final : public reader {
     std::map<address, std::string> seen;
     seen.emplace(address_of(root.get()), "");
     walk(root.get(), "", 0, seen, found);
-    std::sort(found.begin(), found.end(), [](const entry& a, const entry& b) { return a.path < b.path; });
+    holdfast::detail::sort(found, [](const entry& a, const entry& b) { return a.path < b.path; });
     read_own_group(root.get(), found);
     trim_text(found);
     set_entries(std::move(found));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <holdfast/core/manifest.hpp>
+#include <holdfast/core/order.hpp>
 
 namespace holdfast::hdf5 {
 
@@ -170,7 +171,7 @@ inline index decode(std::span<const std::byte> in, const index_counts& counts, s
     result.entries.push_back(std::move(e));
     result.first_block.push_back(first_block);
   }
-  std::sort(used.begin(), used.end());
+  holdfast::detail::sort(used);
   for (std::size_t i = 1; i < used.size(); ++i)
     if (used[i - 1].first + used[i - 1].second > used[i].first) throw format_error(file + ": two tensors overlap; the file is damaged or was not written by holdfast");
   for (std::uint64_t i = 0; i < counts.entries; ++i) {

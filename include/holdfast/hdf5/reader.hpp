@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <holdfast/core/manifest.hpp>
+#include <holdfast/core/order.hpp>
 
 namespace holdfast::hdf5 {
 
@@ -74,7 +75,7 @@ class reader {
       if (given[i].kind == entry_kind::alias) add_second_name(given, given[i].path, given[i].alias_of, 0, all);
       else all.emplace_back(given[i], i);
     }
-    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
+    holdfast::detail::sort(all, [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
     entries_.clear();
     origin_.clear();
     for (auto& [e, from] : all) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/core/order.hpp>
 #include <holdfast/hdf5/index.hpp>
 #include <holdfast/hdf5/reader.hpp>
 #include <holdfast/hdf5/trailer.hpp>
@@ -109,7 +110,7 @@ class sealed_reader final : public reader {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> used;
     for (const entry& e : entries)
       if (e.kind == entry_kind::tensor && e.bytes != 0) used.emplace_back(e.offset, e.offset + e.bytes);
-    std::sort(used.begin(), used.end());
+    holdfast::detail::sort(used);
     std::uint64_t at = 0;
     for (const auto& [from, to] : used) {
       if (at < from) visit(at, from);

@@ -26,6 +26,7 @@
 #include <holdfast/checkpoint/compare.hpp>
 #include <holdfast/checkpoint/restore.hpp>
 #include <holdfast/checkpoint/save.hpp>
+#include <holdfast/core/order.hpp>
 
 namespace holdfast::testing {
 
@@ -205,7 +206,7 @@ equivalence_report resume_equivalence(Factory make, std::int64_t steps, const eq
   const std::int64_t end = 2 * steps;
   if (steps < 1) throw error("resume_equivalence: " + std::to_string(steps) + " steps, expected at least 1");
   if (report.cuts.empty()) report.cuts = {1, std::max<std::int64_t>(steps / 2, 1), std::min(steps / 3 * 2 + 1, end - 1), steps, end - 1};
-  std::sort(report.cuts.begin(), report.cuts.end());
+  holdfast::detail::sort(report.cuts);
   report.cuts.erase(std::unique(report.cuts.begin(), report.cuts.end()), report.cuts.end());
   for (std::int64_t c : report.cuts)
     if (c < 1 || c >= end) throw error("resume_equivalence: cut after step " + std::to_string(c) + ", expected 1 to " + std::to_string(end - 1));

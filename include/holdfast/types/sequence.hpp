@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/core/order.hpp>
 #include <holdfast/types/vector.hpp>
 
 namespace holdfast {
@@ -31,7 +32,7 @@ struct gathered_set {
         [&c, saving = v.saving()] {
           array all;
           if (saving) all.assign(c.begin(), c.end());
-          std::sort(all.begin(), all.end());
+          detail::sort(all);
           return all;
         },
         [&c](array&& from) { c = C(from.begin(), from.end()); });
