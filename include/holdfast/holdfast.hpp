@@ -4,6 +4,7 @@
 #include <holdfast/checkpoint/compare.hpp>
 #include <holdfast/checkpoint/directory.hpp>
 #include <holdfast/checkpoint/file.hpp>
+#include <holdfast/checkpoint/preemption_signal.hpp>
 #include <holdfast/checkpoint/restore.hpp>
 #include <holdfast/checkpoint/save.hpp>
 #include <holdfast/core/state.hpp>

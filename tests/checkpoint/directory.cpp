@@ -1,6 +1,9 @@
 #include <holdfast/checkpoint/directory.hpp>
 
+#include <atomic>
 #include <fstream>
+#include <functional>
+#include <thread>
 
 #include <hdf5.h>
 
@@ -203,7 +206,7 @@ BOOST_AUTO_TEST_CASE(a_second_writer_is_refused_and_may_read) {
     const auto text = message_of<io_error>([&] { other.save(2, r.s); });
     return other.restore_latest(r.s)->step == 1 ? text : "could not read";
   });
-  require_all(told, r.path + ": another process is saving checkpoints here", "a directory of its own");
+  require_all(told, r.path + ": another writer (process " + std::to_string(::getpid()) + " on ", "is saving checkpoints here", "a directory of its own");
   checkpoint_directory here(r.path);
   message_of<io_error>([&] { here.save(2, r.s); });
   SAME(d.steps(), steps{1});
@@ -279,6 +282,136 @@ BOOST_AUTO_TEST_CASE(a_read_only_directory_can_be_restored_from) {
   std::filesystem::permissions(r.path, std::filesystem::perms(0755));
   std::filesystem::permissions(r.dir.path(), std::filesystem::perms(0755));
   BOOST_TEST(checkpoint_directory(r.path).steps().size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(the_list_says_what_trailers_say) {
+  run r;
+  checkpoint_directory d(r.path, {.keep_last = 100});
+  BOOST_TEST(d.list().empty());
+  BOOST_TEST(!d.latest_valid().has_value());
+  r.save(d, 1, 0.5);
+  r.save(d, 2);
+  r.save(d, 3, 0.25);
+  std::uint64_t at = 0;
+  {
+    const checkpoint_file f(d.path_of(3));
+    at = f.entries().front().offset;
+  }
+  support::flip_bit(d.path_of(3), at);  // its trailer says nothing of it
+  support::write_bytes(d.path_of(4), "not HDF5");
+  support::write_bytes(d.path_of(5), support::bytes_of(d.path_of(2)).substr(0, 3000));
+  const auto all = d.list();
+  BOOST_REQUIRE_EQUAL(all.size(), 5u);
+  for (std::size_t i = 0; i < 5; ++i) {
+    BOOST_TEST(all[i].step == static_cast<std::int64_t>(i) + 1);
+    BOOST_TEST(all[i].path == d.path_of(all[i].step));
+    BOOST_TEST(all[i].bytes == std::filesystem::file_size(all[i].path));
+    BOOST_TEST((std::chrono::system_clock::now() - all[i].time < std::chrono::minutes(1)));
+    BOOST_TEST(all[i].damage.empty() == (i < 3));
+  }
+  BOOST_TEST(all[0].metric.value_or(-1) == 0.5);
+  BOOST_TEST(!all[1].metric.has_value());
+  require_all(all[3].damage, all[3].path, "not HDF5");
+  require_all(all[4].damage, all[4].path, "not sealed");
+  const auto valid = d.latest_valid();
+  BOOST_REQUIRE(valid.has_value());
+  BOOST_TEST(valid->step == 2);
+  BOOST_TEST(valid->path == d.path_of(2));
+  BOOST_TEST(valid->bytes == all[1].bytes);
+  BOOST_TEST(!valid->metric.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_is_being_written_here_by_somebody_else_is_not_swept) {
+  run r;
+  checkpoint_directory d(r.path);
+  {
+    io::durable_file extra(io::posix(), r.path + "/extra.h5");
+    extra->preallocate(1000);
+    r.save(d, 1);
+    extra.commit(io::replace::yes);
+  }
+  BOOST_TEST(std::filesystem::file_size(r.path + "/extra.h5") == 1000u);
+}
+
+BOOST_AUTO_TEST_CASE(a_disk_that_cannot_read_the_newest_is_as_good_as_damage) {
+  run r;
+  checkpoint_directory d(r.path, {.keep_last = 5});
+  r.save(d, 1);
+  r.save(d, 2);
+  class bad_sector final : public io::posix_storage {
+   public:
+    std::unique_ptr<io::file> open(const std::string& path) override {
+      if (path.ends_with("2.h5")) io::detail::fail(path, "cannot read", code);
+      return posix_storage::open(path);
+    }
+    int code = EIO;
+  } disk;
+  checkpoint_directory reader(r.path, {.storage = &disk});
+  const auto found = reader.restore_latest(r.s);
+  BOOST_TEST(found->step == 1);
+  BOOST_REQUIRE_EQUAL(found->rejected.size(), 1u);
+  require_all(found->rejected[0].reason, d.path_of(2), "Input/output error");
+  disk.code = EACCES;
+  require_all(message_of<io_error>([&] { reader.restore_latest(r.s); }), "Permission denied");
+}
+
+BOOST_AUTO_TEST_CASE(readers_that_meet_a_deletion_take_the_next_or_look_again) {
+  run r;
+  checkpoint_directory writer(r.path, {.keep_last = 1});
+  r.save(writer, 1);
+  // The file of the step that was listed goes, and a newer one comes, before it is opened.
+  class late final : public io::posix_storage {
+   public:
+    std::unique_ptr<io::file> open(const std::string& path) override {
+      if (meanwhile) std::exchange(meanwhile, nullptr)();
+      return posix_storage::open(path);
+    }
+    std::function<void()> meanwhile;
+  } disk;
+  checkpoint_directory reader(r.path, {.storage = &disk});
+  float back = 0;
+  state s;
+  s.bind("value", back);
+  disk.meanwhile = [&] { r.save(writer, 2); };
+  BOOST_TEST(reader.restore_latest(s)->step == 2);
+  BOOST_TEST(back == 2);
+  disk.meanwhile = [&] { r.save(writer, 3); };
+  BOOST_TEST(reader.latest_valid()->step == 3);
+  disk.meanwhile = [&] { r.save(writer, 4); };
+  BOOST_TEST(reader.list().empty());
+}
+
+BOOST_AUTO_TEST_CASE(readers_and_a_writer_at_once_never_meet_a_damaged_or_an_older_state) {
+  run r;
+  checkpoint_directory writer(r.path, {.keep_last = 1});
+  r.save(writer, 1);
+  std::atomic<bool> done{false};
+  std::atomic<int> restored{0};
+  std::vector<std::thread> readers;
+  std::vector<std::string> wrong(2);
+  for (std::string& problem : wrong)
+    readers.emplace_back([&] {
+      float back = 0;
+      state s;
+      s.bind("value", back);
+      checkpoint_directory reader(r.path);
+      std::int64_t last = 1;
+      try {
+        while (!done) {
+          const auto found = reader.restore_latest(s);
+          if (!found || back != static_cast<float>(found->step) || found->step < last) problem = "step " + std::to_string(last) + ", then something else";
+          else last = found->step;
+          ++restored;
+        }
+      } catch (const std::exception& e) {
+        problem = e.what();
+      }
+    });
+  for (std::int64_t step = 2; step < 200 || restored < 200; ++step) r.save(writer, step);
+  done = true;
+  for (std::thread& t : readers) t.join();
+  for (const std::string& problem : wrong) BOOST_TEST(problem == "");
+  std::cout << restored << " restores beside a writer that deletes\n";
 }
 
 BOOST_AUTO_TEST_SUITE_END()

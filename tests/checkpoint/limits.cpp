@@ -92,6 +92,7 @@ class sparse_storage final : public io::posix_storage {
     }
     void read_at(std::uint64_t offset, std::span<std::byte> out) const override { below_->read_at(offset, out); }
     std::uint64_t size() const override { return below_->size(); }
+    std::chrono::system_clock::time_point modified() const override { return below_->modified(); }
     void preallocate(std::uint64_t bytes) override { std::filesystem::resize_file(name_, bytes); }
     void sync() override { below_->sync(); }
     std::shared_ptr<const std::byte> map() const override { return below_->map(); }

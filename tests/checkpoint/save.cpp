@@ -329,4 +329,27 @@ BOOST_AUTO_TEST_CASE(a_tensor_on_a_gpu_is_refused_by_a_program_without_one) {
   BOOST_TEST(support::names_in(dir.path()).empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_save_warns_once_of_what_is_expected_and_not_bound_and_a_restore_refuses) {
+  const support::folder dir;
+  std::vector<std::string> warnings;
+  on_warning([&](const std::string& text) { warnings.push_back(text); });
+  float x = 1;
+  state s;
+  s.bind("model", x).expects({role::model, role::scheduler, {role::data_order, "loader"}});
+  saver again;
+  again.save(dir / "f.h5", s);
+  again.save(dir / "f.h5", s);
+  again.save_async(dir / "f.h5", s).wait();
+  on_warning({});
+  BOOST_REQUIRE_EQUAL(warnings.size(), 2u);
+  require_all(warnings[0], dir / "f.h5", "saved without the learning-rate scheduler's counters", "nothing is bound at /scheduler", "bind it");
+  require_all(warnings[1], "the order of the data and the position in it", "/loader");
+  x = 2;
+  require_all(message_of<mismatch_error>([&] { restore(dir / "f.h5", s); }), dir / "f.h5", "2 differences",
+              "/scheduler: expected the learning-rate scheduler's counters, found nothing bound by the program; bind it");
+  BOOST_TEST(x == 2);
+  restore(dir / "f.h5", s, {.only = {"model"}});
+  BOOST_TEST(x == 1);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -98,4 +98,16 @@ BOOST_AUTO_TEST_CASE(a_malformed_name_is_refused_when_it_is_bound) {
   BOOST_TEST(s.size() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_run_has_and_does_not_bind_is_told) {
+  using holdfast::role;
+  float x = 0;
+  state s;
+  s.bind("model/weight", x).bind("optimizer", x).bind("rng-of-the-loader", x).bind("loader/position", x);
+  BOOST_TEST(s.unbound_roles().empty());
+  s.expects({role::model, role::optimizer, role::rng, {role::data_order, "loader"}}).expects({role::scaler});
+  lines unbound;
+  for (const auto& r : s.unbound_roles()) unbound.push_back(r.path);
+  BOOST_TEST(unbound == (lines{"rng", "scaler"}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

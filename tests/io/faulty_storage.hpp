@@ -82,9 +82,13 @@ class faulty_storage final : public io::storage {
     below_.make_folder(path);
   }
   std::vector<std::string> list(const std::string& path) override { return below_.list(path); }
-  std::shared_ptr<void> lease(const std::string& path) override {
+  bool remove_abandoned(const std::string& path) override {
+    record({.what = kind::remove, .path = path}, path);
+    return below_.remove_abandoned(path);
+  }
+  std::shared_ptr<void> lease(const std::string& path, const std::string& owner) override {
     record({.what = kind::lease, .path = path}, path);
-    return below_.lease(path);
+    return below_.lease(path, owner);
   }
 
  private:
@@ -102,6 +106,7 @@ class faulty_storage final : public io::storage {
     }
     void read_at(std::uint64_t offset, std::span<std::byte> out) const override { below_->read_at(offset, out); }
     std::uint64_t size() const override { return below_->size(); }
+    std::chrono::system_clock::time_point modified() const override { return below_->modified(); }
     void preallocate(std::uint64_t bytes) override {
       of_.record({.what = kind::preallocate, .path = path_, .offset = 0, .bytes = bytes}, path());
       below_->preallocate(bytes);

@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <atomic>
+#include <thread>
+
 #include "../support.hpp"
 
 namespace io = holdfast::io;
@@ -144,25 +147,77 @@ BOOST_AUTO_TEST_CASE(folders_are_made_listed_and_emptied) {
 
 BOOST_AUTO_TEST_CASE(a_lease_is_exclusive_until_it_is_given_back) {
   const support::folder dir;
-  auto first = io::posix().lease(dir / "lock");
+  auto first = io::posix().lease(dir / "lock", "me");
   BOOST_TEST(first != nullptr);
-  BOOST_TEST(io::posix().lease(dir / "lock") == nullptr);
-  BOOST_TEST(io::posix().lease(dir / "other") != nullptr);
+  BOOST_TEST(io::posix().lease(dir / "lock", "me") == nullptr);
+  BOOST_TEST(io::posix().lease(dir / "other", "me") != nullptr);
   first.reset();
-  BOOST_TEST(io::posix().lease(dir / "lock") != nullptr);
-  require_all(message_of<io_error>([&] { io::posix().lease(dir / "z/lock"); }), dir / "z/lock", "cannot open the lock file");
+  BOOST_TEST(io::posix().lease(dir / "lock", "me") != nullptr);
+  require_all(message_of<io_error>([&] { io::posix().lease(dir / "z/lock", "me"); }), dir / "z/lock", "cannot open the lock file");
 }
 
 BOOST_AUTO_TEST_CASE(a_lease_ends_with_its_process_even_if_that_is_killed) {
   const support::folder dir;
   const int status = support::in_child([&] {
-    const auto held = io::posix().lease(dir / "lock");
+    const auto held = io::posix().lease(dir / "lock", "me");
     if (held == nullptr) return 1;
     ::raise(SIGKILL);
     return 2;
   });
   BOOST_TEST(status == 128 + SIGKILL);
-  BOOST_TEST(io::posix().lease(dir / "lock") != nullptr);
+  BOOST_TEST(io::posix().lease(dir / "lock", "me") != nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_says_whose_it_is) {
+  const support::folder dir;
+  support::write_bytes(dir / "lock", "somebody with a longer name");
+  const auto held = io::posix().lease(dir / "lock", "me");
+  BOOST_TEST(support::bytes_of(dir / "lock") == "me");
+  BOOST_TEST(io::posix().lease(dir / "lock", "you") == nullptr);
+  BOOST_TEST(support::bytes_of(dir / "lock") == "me");
+}
+
+BOOST_AUTO_TEST_CASE(a_file_is_abandoned_when_its_writer_is_gone) {
+  const support::folder dir;
+  auto here = io::posix().create(dir / "here", "shown");
+  BOOST_TEST(!io::posix().remove_abandoned(dir / "here"));
+  BOOST_TEST(support::in_child([&] { return io::posix().remove_abandoned(dir / "here") ? 1 : 0; }) == 0);
+  here.reset();
+  BOOST_TEST(io::posix().remove_abandoned(dir / "here"));
+  BOOST_TEST(support::in_child([&] {
+               const auto file = io::posix().create(dir / "killed", "shown");
+               ::raise(SIGKILL);
+               return 0;
+             }) == 128 + SIGKILL);
+  BOOST_TEST(io::posix().remove_abandoned(dir / "killed"));
+  BOOST_TEST(!io::posix().remove_abandoned(dir / "none"));
+  std::filesystem::create_symlink(dir / "elsewhere", dir / "link");
+  support::write_bytes(dir / "elsewhere", "precious");
+  BOOST_TEST(!io::posix().remove_abandoned(dir / "link"));
+  BOOST_TEST((support::names_in(dir.path()) == std::vector<std::string>{"elsewhere", "link"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_created_where_another_is_being_swept_is_there) {
+  const support::folder dir;
+  for (int i = 0; i < 200; ++i) {
+    std::atomic<bool> done{false};
+    std::thread sweeper([&] {
+      while (!done) io::posix().remove_abandoned(dir / "f");
+    });
+    const auto file = io::posix().create(dir / "f", "shown");
+    done = true;
+    sweeper.join();
+    BOOST_REQUIRE(std::filesystem::exists(dir / "f"));
+    std::filesystem::remove(dir / "f");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_file_knows_when_it_was_written) {
+  const support::folder dir;
+  support::write_bytes(dir / "f", "x");
+  const auto at = std::chrono::system_clock::now();
+  const auto modified = io::posix().open(dir / "f")->modified();
+  BOOST_TEST((modified <= at + std::chrono::seconds(2) && modified >= at - std::chrono::minutes(1)));
 }
 
 BOOST_AUTO_TEST_CASE(a_map_shows_the_file_and_outlives_it) {

@@ -30,7 +30,7 @@ BOOST_AUTO_TEST_CASE(another_storage_can_stand_in_for_the_operating_system) {
   std::array<std::byte, 4> read{};
   s.open(dir / "a/b/final")->read_at(2, read);
   BOOST_TEST((read == bytes));
-  BOOST_TEST(s.lease(dir / "a/lock") != nullptr);
+  BOOST_TEST(s.lease(dir / "a/lock", "me") != nullptr);
   s.remove(dir / "a/b/final");
   BOOST_TEST(disk.order() == "make_folder create preallocate write sync rename sync_folder lease remove");
   BOOST_TEST(disk.calls()[3].offset == 2u);

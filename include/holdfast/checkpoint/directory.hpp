@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -8,11 +9,14 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
+
+#include <unistd.h>
 
 #include <holdfast/checkpoint/file.hpp>
 #include <holdfast/checkpoint/restore.hpp>
@@ -42,12 +46,22 @@ struct rejected_checkpoint {
   std::string reason;
 };
 
+/// A checkpoint of a directory as its trailer describes it; its content has not been verified.
+struct checkpoint_info {
+  std::int64_t step = -1;
+  std::string path{};
+  std::optional<double> metric{};
+  std::uint64_t bytes = 0;
+  std::chrono::system_clock::time_point time{};  ///< when it was written
+  std::string damage{};                          ///< why it cannot be one that is whole; empty if nothing speaks against it
+};
+
 /// What `restore_latest` took.
 struct found {
   std::int64_t step = -1;
   std::string path{};
   restore_report report{};
-  std::vector<rejected_checkpoint> rejected{};  ///< newer ones that are damaged
+  std::vector<rejected_checkpoint> rejected{};  ///< newer ones that are damaged, newest first
 };
 
 /// The checkpoints of one training run: a folder of files named by step, of which the newest is whole whatever happens.
@@ -93,6 +107,44 @@ class checkpoint_directory {
     return all;
   }
 
+  /// The checkpoints with what their trailers say, by ascending step. Reads 200 bytes of each; `latest_valid` and
+  /// `checkpoint_file::verify` look at the content. A file that another process deletes meanwhile is left out.
+  std::vector<checkpoint_info> list() const {
+    std::vector<checkpoint_info> all;
+    for (const std::int64_t step : steps()) {
+      checkpoint_info info{.step = step, .path = path_of(step)};
+      try {
+        const auto file = storage_.open(info.path);
+        info.bytes = file->size();
+        info.time = file->modified();
+        if (const auto trailer = hdf5::sealed_reader::trailer_of(*file)) {
+          if (!std::isnan(trailer->metric)) info.metric = trailer->metric;
+        } else {
+          info.damage = info.path + ": not sealed: it was truncated, or written to by another program";
+        }
+      } catch (const io_error& e) {
+        if (gone(e)) continue;
+        info.damage = e.what();
+      } catch (const error& e) {
+        info.damage = e.what();
+      }
+      all.push_back(std::move(info));
+    }
+    return all;
+  }
+
+  /// The newest checkpoint of which every byte is as it was saved; reads it whole. Nothing if there is none.
+  std::optional<checkpoint_info> latest_valid() const {
+    return newest_first<checkpoint_info>(nullptr, [&](std::int64_t step, const std::string& path) {
+      const checkpoint_file file(detail::open_reader(path, trust::sealed_only, &storage_));
+      file.verify();
+      const auto at = storage_.open(path);
+      checkpoint_info info{.step = step, .path = path, .bytes = at->size(), .time = at->modified()};
+      if (!std::isnan(file.metric())) info.metric = file.metric();
+      return info;
+    });
+  }
+
   std::string path_of(std::int64_t step) const {
     std::string digits = std::to_string(step);
     return path_ + "/" + prefix + std::string(digits.size() < 12 ? 12 - digits.size() : 0, '0') + digits + suffix;
@@ -101,31 +153,21 @@ class checkpoint_directory {
   /// Restores the newest checkpoint that is whole; nothing if there is none at all. Damaged ones are passed over and
   /// listed in the result; what is read is verified before anything is changed, so that falling back is safe. Throws
   /// `integrity_error` if there are checkpoints and none is whole, and `mismatch_error` if the newest whole one does not
-  /// fit the program: an older one would not either.
+  /// fit the program: an older one would not either. Another process may save and delete checkpoints meanwhile.
   std::optional<found> restore_latest(state& bound, restore_options options = {}) {
     if (options.verify == verify::during) options.verify = verify::before;
-    found result;
-    const std::vector<std::int64_t> all = steps();
-    for (auto at = all.rbegin(); at != all.rend(); ++at) {
-      const std::string file = path_of(*at);
-      try {
-        const auto from = detail::open_to_restore(file, options, &storage_);
-        result.report = detail::restore_from(*from, detail::selection(*from, options), bound, options);
-        result.step = *at;
-        result.path = file;
-        return result;
-      } catch (const format_error& e) {
-        result.rejected.push_back({file, e.what()});
-      } catch (const integrity_error& e) {
-        result.rejected.push_back({file, e.what()});
-      } catch (const io_error& e) {
-        if (e.code() != std::errc::no_such_file_or_directory) throw;
-        result.rejected.push_back({file, e.what()});  // deleted between listing and opening
-      }
+    std::vector<rejected_checkpoint> rejected;
+    auto taken = newest_first<found>(&rejected, [&](std::int64_t step, const std::string& path) {
+      const auto from = detail::open_to_restore(path, options, &storage_);
+      return found{.step = step, .path = path, .report = detail::restore_from(*from, detail::selection(*from, options), bound, options)};
+    });
+    if (taken) {
+      taken->rejected = std::move(rejected);
+      return taken;
     }
-    if (result.rejected.empty()) return std::nullopt;
-    std::string text = path_ + ": none of " + std::to_string(result.rejected.size()) + " checkpoints is whole";
-    for (const rejected_checkpoint& r : result.rejected) text += "\n  " + r.reason;
+    if (rejected.empty()) return std::nullopt;
+    std::string text = path_ + ": none of " + std::to_string(rejected.size()) + " checkpoints is whole";
+    for (const rejected_checkpoint& r : rejected) text += "\n  " + r.reason;
     throw integrity_error(text);
   }
 
@@ -141,6 +183,38 @@ class checkpoint_directory {
     return failed == std::errc() && end == digits.data() + digits.size() && step >= 0 ? std::optional(step) : std::nullopt;
   }
 
+  static bool gone(const io_error& e) { return e.code() == std::errc::no_such_file_or_directory; }
+
+  /// What `take(step, path)` makes of the newest checkpoint that it does not throw over; the others go to `rejected`. A
+  /// file that its writer deletes between listing and opening means that there is a newer one: the folder is listed again.
+  template <class T, class F>
+  std::optional<T> newest_first(std::vector<rejected_checkpoint>* rejected, F take) const {
+    std::vector<std::int64_t> all = steps();
+    for (std::vector<std::int64_t> before; all != before; before = std::exchange(all, steps())) {
+      if (rejected != nullptr) rejected->clear();
+      bool all_there = true;
+      for (auto step = all.rbegin(); step != all.rend(); ++step) {
+        const std::string path = path_of(*step);
+        const auto reject = [&](const error& e) {
+          if (rejected != nullptr) rejected->push_back({path, e.what()});
+        };
+        try {
+          return take(*step, path);
+        } catch (const format_error& e) {
+          reject(e);
+        } catch (const integrity_error& e) {
+          reject(e);
+        } catch (const io_error& e) {
+          if (!gone(e) && e.code() != std::errc::io_error) throw;  // a disk that cannot read a file has damaged it
+          all_there = all_there && !gone(e);
+          reject(e);
+        }
+      }
+      if (all_there) break;
+    }
+    return std::nullopt;
+  }
+
   save_options options_of(std::int64_t step, const save_note& note) const {
     return {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_};
   }
@@ -148,38 +222,48 @@ class checkpoint_directory {
   /// Locks the directory for as long as this object lives and deletes what writers that died have left behind.
   void take_lease() {
     if (lease_) return;
-    lease_ = storage_.lease(path_ + "/" + lock_name);
-    if (!lease_) throw io_error(path_ + ": another process is saving checkpoints here; give each run a directory of its own", std::make_error_code(std::errc::resource_unavailable_try_again));
+    lease_ = storage_.lease(path_ + "/" + lock_name, owner());
+    if (!lease_)
+      throw io_error(path_ + ": another writer (" + holder() + ") is saving checkpoints here; give each run a directory of its own",
+                     std::make_error_code(std::errc::resource_unavailable_try_again));
     for (const std::string& name : storage_.list(path_))
-      if (name.starts_with(io::durable_file::temporary_prefix) && name.ends_with(".tmp")) storage_.remove(path_ + "/" + name);
+      if (name.starts_with(io::durable_file::temporary_prefix) && name.ends_with(".tmp")) storage_.remove_abandoned(path_ + "/" + name);
+  }
+
+  /// Who this is, for another process that wants the lease.
+  static std::string owner() {
+    char machine[256] = {};
+    if (::gethostname(machine, sizeof machine - 1) != 0) machine[0] = '?';
+    return "process " + std::to_string(::getpid()) + " on " + machine;
+  }
+
+  /// What the one who has the lease left in the lock file.
+  std::string holder() const {
+    try {
+      const auto file = storage_.open(path_ + "/" + lock_name);
+      std::string text(std::min<std::uint64_t>(file->size(), 512), '\0');
+      file->read_at(0, std::as_writable_bytes(std::span(text)));
+      if (!text.empty()) return text;
+    } catch (const error&) {  // the text is a help, not more
+    }
+    return "unknown";
   }
 
   /// Deletes what is not kept. Only files with a valid seal count as kept, and the one just written always does.
   void retire(std::int64_t newest) {
-    struct candidate {
-      std::int64_t step;
-      double metric;
-    };
-    std::vector<candidate> all;
-    for (const std::int64_t step : steps()) {
-      if (step > newest) continue;
-      try {
-        const auto file = storage_.open(path_of(step));
-        if (const auto t = hdf5::sealed_reader::trailer_of(*file)) all.push_back({step, t->metric});
-      } catch (const error&) {  // a damaged file is left for its owner to look at
-      }
-    }
+    std::vector<checkpoint_info> all = list();
+    std::erase_if(all, [&](const checkpoint_info& c) { return c.step > newest || !c.damage.empty(); });  // a damaged file is left for its owner to look at
     std::set<std::int64_t> kept{newest};
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (all.size() - i <= static_cast<std::size_t>(keep_.keep_last)) kept.insert(all[i].step);
       if (keep_.keep_every > 0 && all[i].step % keep_.keep_every == 0) kept.insert(all[i].step);
     }
-    std::vector<candidate> ranked = all;
-    std::erase_if(ranked, [](const candidate& c) { return std::isnan(c.metric); });
-    detail::sort(ranked, [&](const candidate& a, const candidate& b) { return keep_.higher_is_better ? a.metric > b.metric : a.metric < b.metric; });
+    std::vector<checkpoint_info> ranked = all;
+    std::erase_if(ranked, [](const checkpoint_info& c) { return !c.metric; });
+    detail::sort(ranked, [&](const checkpoint_info& a, const checkpoint_info& b) { return keep_.higher_is_better ? *a.metric > *b.metric : *a.metric < *b.metric; });
     for (std::size_t i = 0; i < ranked.size() && i < static_cast<std::size_t>(std::max(keep_.keep_best, 0)); ++i) kept.insert(ranked[i].step);
-    for (const candidate& c : all)
-      if (!kept.contains(c.step)) storage_.remove(path_of(c.step));
+    for (const checkpoint_info& c : all)
+      if (!kept.contains(c.step)) storage_.remove(c.path);
   }
 
   std::string path_;

@@ -183,6 +183,8 @@ class plan_walk final : public walk {
 
   plan run(const state& bound) {
     bound.visit(*this);
+    for (const expected_role& r : bound.unbound_roles())
+      if (chosen_.selected(r.path)) differ(difference::kind::structure, r.path, std::string(r.text()), "nothing bound by the program", "bind it, or take its role out of state::expects");
     check_patterns();
     check_unexpected();
     check_aliases();

@@ -12,6 +12,7 @@
 
 #include <holdfast/checkpoint/save_async.hpp>
 #include <holdfast/checkpoint/snapshot.hpp>
+#include <holdfast/core/notice.hpp>
 #include <holdfast/core/state.hpp>
 #include <holdfast/hdf5/layout.hpp>
 #include <holdfast/hdf5/sealed_reader.hpp>
@@ -41,6 +42,7 @@ class saver {
   /// As `holdfast::save`, after a save in the background has ended; its error, if it had one, is thrown instead.
   void save(const std::string& path, const state& bound, const save_options& options = {}) {
     close();
+    warn(path, bound);
     const detail::manifest m(bound);
     prepare(m);
     write(path, m, options);
@@ -55,6 +57,7 @@ class saver {
       if (busy == when_busy::error) throw error(path + ": the save before this one is still being written");
     }
     close();
+    warn(path, bound);
     auto m = std::make_shared<detail::manifest>(bound);
     prepare(*m);
     m->detach(staging_);
@@ -124,6 +127,14 @@ class saver {
     if (!layout_ || !layout_->fits(m)) layout_ = hdf5::compile(m);
   }
 
+  /// What the state should have and has not is said once, not with every checkpoint.
+  void warn(const std::string& path, const state& bound) {
+    if (std::exchange(warned_, true)) return;
+    for (const expected_role& r : bound.unbound_roles())
+      detail::notices::warnings().report(path + ": saved without " + std::string(r.text()) + ": nothing is bound at /" + r.path + ", so a restore will refuse it; bind it, or take its role out of state::expects");
+  }
+
+  bool warned_ = false;
   std::optional<hdf5::layout> layout_;
   std::vector<std::byte> staging_;
   std::shared_ptr<detail::background> running_;  // last: it uses the others until it ends

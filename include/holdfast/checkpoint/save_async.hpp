@@ -1,6 +1,5 @@
 #pragma once
 #include <atomic>
-#include <cstdio>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -9,40 +8,14 @@
 #include <thread>
 #include <utility>
 
+#include <holdfast/core/notice.hpp>
+
 namespace holdfast {
 
 /// What `save_async` does while the save before it is still being written: wait for it, save nothing this time, or throw.
 enum class when_busy { wait, skip, error };
 
 namespace detail {
-
-/// A function that gets the messages of errors nobody asked for; by default they go to stderr.
-class unobserved_errors {
- public:
-  using hook = std::function<void(const std::string&)>;
-
-  static void set(hook h) {
-    const std::lock_guard lock(instance().mutex_);
-    instance().hook_ = std::move(h);
-  }
-
-  static void report(const std::string& message) noexcept {
-    try {
-      const std::lock_guard lock(instance().mutex_);
-      if (instance().hook_) instance().hook_(message);
-      else std::fprintf(stderr, "holdfast: a save in the background failed, and nobody asked: %s\n", message.c_str());
-    } catch (...) {  // a destructor calls this: a hook that throws must not end the program
-    }
-  }
-
- private:
-  static unobserved_errors& instance() {
-    static unobserved_errors all;
-    return all;
-  }
-  std::mutex mutex_;
-  hook hook_;
-};
 
 /// One piece of work on a thread of its own. Its error is kept until someone waits; its destructor waits and reports
 /// an error that nobody has seen.
@@ -54,9 +27,9 @@ class background {
     try {
       wait();
     } catch (const std::exception& e) {
-      unobserved_errors::report(e.what());
+      notices::unobserved_errors().report(e.what());
     } catch (...) {
-      unobserved_errors::report("an exception that is no std::exception");
+      notices::unobserved_errors().report("an exception that is no std::exception");
     }
   }
 
@@ -114,9 +87,5 @@ class [[nodiscard]] pending_save {
  private:
   std::shared_ptr<detail::background> work_;
 };
-
-/// Sets the function that gets the text of errors of background saves that nobody waited for. It may be called from any
-/// thread that destroys a saver. An empty function restores the default, which prints to stderr.
-inline void on_unobserved_error(std::function<void(const std::string&)> hook) { detail::unobserved_errors::set(std::move(hook)); }
 
 }  // namespace holdfast

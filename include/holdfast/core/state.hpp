@@ -1,5 +1,7 @@
 #pragma once
+#include <algorithm>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -8,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/core/role.hpp>
 #include <holdfast/core/visitor.hpp>
 
 namespace holdfast {
@@ -32,6 +35,24 @@ class state {
     static_assert(is_view<std::remove_const_t<T>>,
                   "bind takes lvalues: a temporary would be gone before it is saved (only views may be bound as rvalues)");
     return add(path, [view = std::make_shared<T>(std::forward<T>(view))](visitor& v) { v.here(*view); });
+  }
+
+  /// Declares what this run has, so that nothing of it is forgotten: `expects({role::model, role::rng, {role::data_order,
+  /// "loader"}})`. Of what is declared and has nothing bound at or below its path, a save warns once (`on_warning`), and
+  /// a restore throws `mismatch_error`.
+  state& expects(std::initializer_list<expected_role> roles) {
+    expected_.insert(expected_.end(), roles.begin(), roles.end());
+    return *this;
+  }
+
+  /// The declared roles that nothing is bound for.
+  std::vector<expected_role> unbound_roles() const {
+    std::vector<expected_role> all;
+    for (const expected_role& r : expected_) {
+      const bool bound = std::any_of(bindings_.begin(), bindings_.end(), [&](const binding& b) { return detail::within(b.path, r.path); });
+      if (!bound) all.push_back(r);
+    }
+    return all;
   }
 
   /// Takes every binding in the order it was made through `pass`.
@@ -61,6 +82,7 @@ class state {
 
   std::vector<binding> bindings_;
   std::unordered_set<std::string> names_;
+  std::vector<expected_role> expected_;
 };
 
 }  // namespace holdfast

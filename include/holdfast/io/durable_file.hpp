@@ -50,9 +50,9 @@ class durable_file {
   /// a power failure; it is whole in both cases, and the error says so.
   void commit(replace existing) {
     file_->sync();
-    file_.reset();
     on_.rename(temporary_, path_, existing);
     committed_ = true;
+    file_.reset();  // only now: a temporary that nobody has open counts as abandoned
     try {
       on_.sync_folder(folder_);
     } catch (const io_error& e) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdio>
 #include <cstring>
@@ -90,6 +91,13 @@ class posix_file final : public file {
     return static_cast<std::uint64_t>(s.st_size);
   }
 
+  std::chrono::system_clock::time_point modified() const override {
+    struct stat s{};
+    if (::fstat(fd_.get(), &s) != 0) fail(path_, "cannot stat");
+    const auto since = std::chrono::seconds(s.st_mtim.tv_sec) + std::chrono::nanoseconds(s.st_mtim.tv_nsec);
+    return std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(since));
+  }
+
   void preallocate(std::uint64_t bytes) override {
     if (bytes == 0) return;
     const int code = uninterrupted([&] { return ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes)); }) == 0 ? 0 : errno;
@@ -120,8 +128,15 @@ class posix_file final : public file {
 /// The operating system's own files.
 class posix_storage : public storage {
  public:
+  /// The file is locked for as long as it is open, which tells `remove_abandoned` that its writer lives.
   std::unique_ptr<file> create(const std::string& path, const std::string& shown_as) override {
-    return std::make_unique<detail::posix_file>(shown_as, opened(path, O_RDWR | O_CREAT | O_EXCL, "cannot create"));
+    for (;;) {
+      detail::descriptor fd = opened(path, O_RDWR | O_CREAT | O_EXCL, "cannot create");
+      (void)detail::uninterrupted([&] { return ::flock(fd.get(), LOCK_EX); });  // some network file systems have no locks
+      struct stat s{};
+      if (::fstat(fd.get(), &s) != 0) detail::fail(path, "cannot stat");
+      if (s.st_nlink != 0) return std::make_unique<detail::posix_file>(shown_as, std::move(fd));  // not deleted before it was locked
+    }
   }
 
   std::unique_ptr<file> open(const std::string& path) override {
@@ -145,6 +160,12 @@ class posix_storage : public storage {
 
   void remove(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) detail::fail(path, "cannot delete");
+  }
+
+  bool remove_abandoned(const std::string& path) override {
+    const detail::descriptor fd(detail::uninterrupted([&] { return ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }));
+    if (fd.get() < 0 || detail::uninterrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) return false;
+    return ::unlink(path.c_str()) == 0;
   }
 
   void sync_folder(const std::string& path) override {
@@ -178,11 +199,15 @@ class posix_storage : public storage {
     return names;
   }
 
-  std::shared_ptr<void> lease(const std::string& path) override {
+  std::shared_ptr<void> lease(const std::string& path, const std::string& owner) override {
     auto fd = std::make_shared<detail::descriptor>(opened(path, O_RDWR | O_CREAT, "cannot open the lock file"));
-    if (detail::uninterrupted([&] { return ::flock(fd->get(), LOCK_EX | LOCK_NB); }) == 0) return fd;
-    if (errno == EWOULDBLOCK) return nullptr;
-    detail::fail(path, "cannot lock");
+    if (detail::uninterrupted([&] { return ::flock(fd->get(), LOCK_EX | LOCK_NB); }) != 0) {
+      if (errno == EWOULDBLOCK) return nullptr;
+      detail::fail(path, "cannot lock");
+    }
+    // The text helps whoever is refused; a lock without it is as good.
+    if (::ftruncate(fd->get(), 0) == 0) (void)!::pwrite(fd->get(), owner.data(), owner.size(), 0);
+    return fd;
   }
 
  private:

@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,6 +20,8 @@ class file {
   /// Reads all of `out`; throws `format_error` if the file ends before.
   virtual void read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
   virtual std::uint64_t size() const = 0;
+  /// When its content last changed.
+  virtual std::chrono::system_clock::time_point modified() const = 0;
   /// Gives the file its length and, where the file system can, its blocks, so that a full disk is met here.
   virtual void preallocate(std::uint64_t bytes) = 0;
   /// Makes the content durable. After a failure nothing is known about the content: abandon the file (fsyncgate).
@@ -40,13 +43,17 @@ class storage {
   virtual std::unique_ptr<file> open(const std::string& path) = 0;
   virtual void rename(const std::string& from, const std::string& to, replace existing) = 0;
   virtual void remove(const std::string& path) = 0;
+  /// Deletes a file that `create` made and nobody commits any more, because its writer died; a file whose writer lives,
+  /// in this process or another, stays. Returns whether it was deleted.
+  virtual bool remove_abandoned(const std::string& path) = 0;
   virtual void sync_folder(const std::string& path) = 0;
   /// Creates the folder and those above it where they are missing, durably.
   virtual void make_folder(const std::string& path) = 0;
   /// Names of what is in the folder, in no order.
   virtual std::vector<std::string> list(const std::string& path) = 0;
-  /// Takes an exclusive lease that ends with the returned object or the process; null if another process has it.
-  virtual std::shared_ptr<void> lease(const std::string& path) = 0;
+  /// Takes an exclusive lease that ends with the returned object or the process, and leaves `owner` in the file as text;
+  /// null if somebody else has it.
+  virtual std::shared_ptr<void> lease(const std::string& path, const std::string& owner) = 0;
 };
 
 }  // namespace holdfast::io
