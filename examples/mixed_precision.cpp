@@ -1,6 +1,7 @@
 // What does a checkpoint of mixed-precision training hold? Twice the weights, to begin with: the bfloat16 ones that the
 // network computes with and the float32 ones that small updates add up in. And the loss scaler: its scale, and how many
 // steps ago it last changed. A run that lost the latter would double the scale at another step and end elsewhere.
+// Checkpoints are written in the background while training goes on.
 #include <cmath>
 #include <cstdint>
 #include <iostream>
@@ -202,12 +203,14 @@ int train(const example::options& options) {
     scaler.update(overflow);
     ++step;
     if (step % options.checkpoint_every == 0) {
-      checkpoints.save(step, state, {.metric = loss});
+      // Returns when the state has been copied. An error of the writing is thrown by the next save, or by close.
+      checkpoints.save_async(step, state, {.metric = loss});
       std::cout << "step " << step << " loss " << loss << " lr " << optimizer.lr << " scale " << scaler.scale
                 << " skipped " << skipped << std::endl;
     }
   }
 
+  checkpoints.close();
   if (!options.final_file.empty()) holdfast::save(options.final_file, state);
   std::cout << "test accuracy " << example::accuracy(predict(widened(model), data.test.images), data.test.labels)
             << " on " << data.test.size() << " images with bfloat16 weights after " << step << " steps, of which "

@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(a_directory_saves_and_retires_in_the_background) {
   training t;
   {
     holdfast::checkpoint_directory runs(folder / "runs", {.keep_last = 2});
-    for (t.step = 1; t.step <= 5; ++t.step) auto p = runs.save_async(t.step, t.state, {.metric = 1.0 / static_cast<double>(t.step)});
+    for (t.step = 1; t.step <= 5; ++t.step) runs.save_async(t.step, t.state, {.metric = 1.0 / static_cast<double>(t.step)});
     runs.close();
     BOOST_TEST((runs.steps() == std::vector<std::int64_t>{4, 5}));
     auto p = runs.save_async(6, t.state);

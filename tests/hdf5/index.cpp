@@ -63,6 +63,7 @@ template <class Change>
 std::string refusal_after(Change change) {
   hdf5::index x = sample();
   change(x.entries);
+  x.first_block.resize(x.entries.size());
   return refusal(encoded(x));
 }
 

@@ -32,11 +32,12 @@ template <class T>
 std::vector<T> numbers(std::size_t n, int first) {
   std::vector<T> values(n);
   for (std::size_t i = 0; i < n; ++i) {
-    const auto x = static_cast<float>(static_cast<int>(i) + first);
+    const int number = static_cast<int>(i) + first;
+    const auto x = static_cast<float>(number);
     if constexpr (requires { T::from(x); }) values[i] = T::from(x);
     else if constexpr (requires { T{}.imag(); })
       values[i] = T(static_cast<typename T::value_type>(x), static_cast<typename T::value_type>(-x));
-    else values[i] = static_cast<T>(x);
+    else values[i] = static_cast<T>(number);  // modulo its range, as numpy does
   }
   return values;
 }

@@ -93,6 +93,13 @@ inline std::vector<std::byte> content(const hdf5::reader& from, const entry& e) 
   return bytes;
 }
 
+/// Whether a path is a group there, be it only because something lies below it.
+inline bool is_group(const hdf5::reader& in, const std::string& path) {
+  const auto& all = in.entries();
+  const auto at = std::lower_bound(all.begin(), all.end(), path + "/", [](const entry& e, const std::string& p) { return e.path < p; });
+  return at != all.end() && within(at->path, path);
+}
+
 /// The first, the number and the largest of the differences between two tensors of one dtype and shape.
 inline tensor_difference compare_content(const entry& e, const std::vector<std::byte>& a, const std::vector<std::byte>& b) {
   tensor_difference d{.path = e.path};
@@ -141,6 +148,8 @@ inline std::vector<tensor_difference> compare(const std::string& expected, const
     if (!right) ++x;
     if (!left) ++y;
     const std::string& path = p != nullptr ? p->path : q->path;
+    // Not every file lists the groups that are in the paths below them.
+    if ((p == nullptr && q->kind == entry_kind::group && detail::is_group(*a, path)) || (q == nullptr && p->kind == entry_kind::group && detail::is_group(*b, path))) continue;
     if (p == nullptr || q == nullptr || describe_entry(p) != describe_entry(q)) {
       all.push_back({.path = path, .expected = describe_entry(p), .found = describe_entry(q)});
     } else if (p->bytes != 0 && !(a->has_digest(*p) && b->has_digest(*q) && a->digest_block() == b->digest_block() && p->digest == q->digest)) {

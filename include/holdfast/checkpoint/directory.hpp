@@ -21,6 +21,7 @@
 #include <holdfast/checkpoint/file.hpp>
 #include <holdfast/checkpoint/restore.hpp>
 #include <holdfast/checkpoint/save.hpp>
+#include <holdfast/core/notice.hpp>
 #include <holdfast/core/order.hpp>
 
 namespace holdfast {
@@ -249,8 +250,18 @@ class checkpoint_directory {
     return "unknown";
   }
 
-  /// Deletes what is not kept. Only files with a valid seal count as kept, and the one just written always does.
-  void retire(std::int64_t newest) {
+  /// Deletes what is not kept. What cannot be deleted is no failure of the save, which is durable by now: there is a
+  /// warning, and the next save tries again.
+  void retire(std::int64_t newest) const {
+    try {
+      delete_retired(newest);
+    } catch (const error& e) {
+      detail::notices::warnings().report(std::string(e.what()) + "; the new checkpoint is durable, an old one stays until the next save");
+    }
+  }
+
+  /// Only files with a valid seal count as kept, and the one just written always does.
+  void delete_retired(std::int64_t newest) const {
     std::vector<checkpoint_info> all = list();
     std::erase_if(all, [&](const checkpoint_info& c) { return c.step > newest || !c.damage.empty(); });  // a damaged file is left for its owner to look at
     std::set<std::int64_t> kept{newest};

@@ -8,6 +8,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <holdfast/checkpoint/save_async.hpp>
@@ -61,10 +63,14 @@ class saver {
     auto m = std::make_shared<detail::manifest>(bound);
     prepare(*m);
     m->detach(staging_);
-    running_ = std::make_shared<detail::background>([this, path, m, options, then = std::move(then)] {
-      write(path, *m, options);
-      if (then) then();
-    });
+    try {
+      running_ = std::make_shared<detail::background>([this, path, m, options, then = std::move(then)] {
+        write(path, *m, options);
+        if (then) then();
+      });
+    } catch (const std::system_error& e) {
+      throw io_error(path + ": cannot start the thread that writes it", e.code());
+    }
     return pending_save(running_);
   }
 
@@ -148,7 +154,8 @@ inline void save(const std::string& path, const state& bound, const save_options
 
 /// Copies everything bound and returns: the state may be changed while the copy is written in the background. Needs as
 /// much memory as the state has bytes; a `saver` or `checkpoint_directory` keeps it for the next save, which this does not.
-inline pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}) {
+/// Keep what it returns: its destruction waits for the writing to end.
+[[nodiscard]] inline pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}) {
   auto own = std::make_shared<saver>();
   return {own->save_async(path, bound, options), own};
 }

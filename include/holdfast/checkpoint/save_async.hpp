@@ -68,7 +68,7 @@ class background {
 
 /// A save that is being written. The state it was made from may be changed. An error is thrown once: by `wait`, or by the
 /// next save of the same `saver` or `checkpoint_directory`; if by neither, its text goes to `on_unobserved_error`.
-class [[nodiscard]] pending_save {
+class pending_save {
  public:
   pending_save() = default;
   explicit pending_save(std::shared_ptr<detail::background> work) : work_(std::move(work)) {}

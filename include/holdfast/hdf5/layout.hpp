@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <set>
 #include <string>
 #include <string_view>
@@ -203,6 +204,7 @@ inline layout compile(const holdfast::detail::manifest& m) {
     result.digests_offset = skeleton.dataset(ours + "/" + digests_dataset, dtype::string, {static_cast<std::int64_t>(result.digests_bytes)});
   }
   if (!file.close()) throw format_error("cannot lay out the checkpoint: HDF5: " + detail::last_error());
+  if (result.image.incomplete) throw std::bad_alloc();
   result.end = result.image.allocated;
   return result;
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -34,9 +35,9 @@ class memory_image {
 
   void write(std::uint64_t offset, std::span<const std::byte> bytes) {
     for_each_page(offset, bytes.size(), [&](std::uint64_t number, std::size_t start, std::size_t done, std::size_t n) {
-      auto& p = pages_[number];
-      if (!p) p = std::make_unique<page>(page{});
-      std::memcpy(p->data() + start, bytes.data() + done, n);
+      auto at = pages_.find(number);
+      if (at == pages_.end()) at = pages_.emplace(number, std::make_unique<page>(page{})).first;
+      std::memcpy(at->second->data() + start, bytes.data() + done, n);
     });
     end_ = std::max(end_, offset + bytes.size());
   }
@@ -53,6 +54,8 @@ class memory_image {
   std::uint64_t end() const noexcept { return end_; }
   /// HDF5's end of allocation when the file was closed.
   std::uint64_t allocated = 0;
+  /// Whether there was no memory for something that libhdf5 wrote.
+  bool incomplete = false;
   const std::map<std::uint64_t, std::unique_ptr<page>>& pages() const noexcept { return pages_; }
 
  private:
@@ -85,7 +88,8 @@ struct image_file {
 
   static H5FD_t* open(const char*, unsigned, hid_t access, haddr_t) {
     const auto* image = static_cast<memory_image* const*>(H5Pget_driver_info(access));
-    return image == nullptr ? nullptr : &(new image_file{{}, *image, 0})->base;
+    image_file* file = image == nullptr ? nullptr : new (std::nothrow) image_file{{}, *image, 0};
+    return file == nullptr ? nullptr : &file->base;
   }
   static herr_t close(H5FD_t* f) {
     of(f).image->allocated = of(f).end_of_allocation;
@@ -113,10 +117,10 @@ struct image_file {
   static herr_t write(H5FD_t* f, H5FD_mem_t, hid_t, haddr_t offset, std::size_t size, const void* bytes) {
     try {
       of(f).image->write(offset, {static_cast<const std::byte*>(bytes), size});
-      return 0;
     } catch (...) {
-      return -1;
+      of(f).image->incomplete = true;  // not a failure: libhdf5 would leave a dead file identifier behind
     }
+    return 0;
   }
 };
 

@@ -41,7 +41,10 @@ class descriptor {
  public:
   explicit descriptor(int fd = -1) noexcept : fd_(fd) {}
   descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  descriptor& operator=(descriptor&&) = delete;
+  descriptor& operator=(descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   ~descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -106,6 +109,18 @@ class posix_file final : public file {
     if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) fail(path_, "cannot set the length");
   }
 
+  /// Becomes the file of a descriptor and locks it; some network file systems have no locks.
+  void take(descriptor fd) noexcept {
+    fd_ = std::move(fd);
+    (void)uninterrupted([&] { return ::flock(fd_.get(), LOCK_EX); });
+  }
+
+  /// Names the file has; 1 where that cannot be told.
+  std::uint64_t links() const noexcept {
+    struct stat s{};
+    return ::fstat(fd_.get(), &s) == 0 ? s.st_nlink : 1;
+  }
+
   void sync() override {
     if (::fsync(fd_.get()) != 0) fail(path_, "cannot make the file durable (fsync)");
   }
@@ -130,13 +145,11 @@ class posix_storage : public storage {
  public:
   /// The file is locked for as long as it is open, which tells `remove_abandoned` that its writer lives.
   std::unique_ptr<file> create(const std::string& path, const std::string& shown_as) override {
-    for (;;) {
-      detail::descriptor fd = opened(path, O_RDWR | O_CREAT | O_EXCL, "cannot create");
-      (void)detail::uninterrupted([&] { return ::flock(fd.get(), LOCK_EX); });  // some network file systems have no locks
-      struct stat s{};
-      if (::fstat(fd.get(), &s) != 0) detail::fail(path, "cannot stat");
-      if (s.st_nlink != 0) return std::make_unique<detail::posix_file>(shown_as, std::move(fd));  // not deleted before it was locked
-    }
+    auto made = std::make_unique<detail::posix_file>(shown_as, detail::descriptor());  // first: without memory for it there is no file
+    do {
+      made->take(opened(path, O_RDWR | O_CREAT | O_EXCL, "cannot create"));
+    } while (made->links() == 0);  // it was deleted before it was locked
+    return made;
   }
 
   std::unique_ptr<file> open(const std::string& path) override {

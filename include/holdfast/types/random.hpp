@@ -21,6 +21,7 @@ namespace detail {
 template <class T>
 std::string streamed_text(const T& object) {
   std::ostringstream out;
+  out.exceptions(std::ios::badbit | std::ios::failbit);  // without it a stream that finds no memory is silently cut short
   out.imbue(std::locale::classic());
   out << object;
   return out.str();
@@ -100,6 +101,7 @@ struct engine_traits {
         [&e] {
           engine_state s{type_name<E>::get(), {}};
           std::istringstream in(streamed_text(e));
+          in.exceptions(std::ios::badbit);
           in.imbue(std::locale::classic());
           for (std::uint64_t x = 0; in >> x;) s.state.push_back(x);
           return s;
