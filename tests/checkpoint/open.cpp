@@ -110,11 +110,11 @@ BOOST_AUTO_TEST_CASE(a_newer_format) {
     const auto file = io::posix().open(a.path);
     file->read_at(file->size() - trailer.size(), trailer);
   }
-  hdf5::detail::put(trailer, 8, std::uint32_t{2});
+  hdf5::detail::put(trailer, 8, std::uint32_t{3});
   hdf5::detail::put(trailer, trailer.size() - 16, holdfast::detail::digest_of(std::span(trailer).first(trailer.size() - 16)));
   const std::string whole = support::bytes_of(a.path);
   support::write_bytes(a.path, whole.substr(0, whole.size() - trailer.size()) + std::string(reinterpret_cast<const char*>(trailer.data()), trailer.size()));
-  require_all(a.refused<format_error>(a.path), "format version 2, expected at most 1", "written by a newer holdfast", "update");
+  require_all(a.refused<format_error>(a.path), "format version 3, expected at most 2", "written by a newer holdfast", "update");
   a.refused<format_error>(a.path, {.trust = trust::foreign});
 }
 

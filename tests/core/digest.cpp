@@ -51,8 +51,7 @@ BOOST_AUTO_TEST_CASE(a_stream_in_pieces_has_the_digest_of_the_whole) {
       stream.update(rest.first(n));
       rest = rest.subspan(n);
     }
-    BOOST_TEST((stream.finish() == digest_of(content)));
-    stream.reset();
+    BOOST_TEST((stream.finish() == digest_of(content)));  // and begins anew
   }
 }
 
@@ -88,6 +87,36 @@ BOOST_AUTO_TEST_CASE(one_changed_bit_changes_the_root) {
   block_digest blocks(100);
   blocks.update(content);
   BOOST_TEST((root_of(blocks.finish()) != before));
+}
+
+BOOST_AUTO_TEST_CASE(with_a_key_every_digest_is_its_own) {
+  // Not one to trust: XXH3 over a prefix.
+  struct prefixed final : holdfast::keyed_digest {
+    struct running final : stream {
+      std::vector<std::byte> seen{std::byte{42}};
+      void update(std::span<const std::byte> bytes) override { seen.insert(seen.end(), bytes.begin(), bytes.end()); }
+      digest finish() override { return digest_of(std::exchange(seen, {std::byte{42}})); }
+    };
+    std::unique_ptr<stream> start() const override { return std::make_unique<running>(); }
+  };
+  const holdfast::seal_key key = std::make_shared<prefixed>();
+  std::mt19937_64 engine = support::random_engine();
+  const auto content = random_bytes(engine, 250);
+  const auto by_key = [&](std::size_t from, std::size_t n) { return holdfast::detail::digest_of(std::span(content).subspan(from, n), key); };
+  std::vector<std::byte> with_prefix{std::byte{42}};
+  with_prefix.insert(with_prefix.end(), content.begin(), content.end());
+  BOOST_TEST((by_key(0, 250) == digest_of(with_prefix)));
+  block_digest blocks(100, key);
+  for (int round = 0; round < 2; ++round) {
+    blocks.update(std::span(content).first(130));
+    blocks.reset();  // in the middle of a block
+    blocks.update(std::span(content).first(130));
+    blocks.update(std::span(content).subspan(130));
+    BOOST_TEST((blocks.finish() == std::vector<digest>{by_key(0, 100), by_key(100, 100), by_key(200, 50)}));
+    BOOST_TEST((root_of(blocks.finish(), key) == holdfast::detail::digest_of(std::as_bytes(std::span(blocks.finish())), key)));
+    BOOST_TEST((root_of(blocks.finish(), key) != root_of(blocks.finish())));
+    blocks.reset();
+  }
 }
 
 BOOST_AUTO_TEST_CASE(the_block_of_the_format_is_one_mebibyte) {

@@ -42,7 +42,7 @@ struct checkpoint {
 void check(const sealed_reader& r, const entry& e) {
   std::vector<std::byte> bytes(e.bytes);
   r.read(e, 0, e.bytes / size_of(e.dtype), bytes.data());
-  holdfast::detail::block_digest d(r.digest_block());
+  holdfast::detail::block_digest d = r.content_digest();
   d.update(bytes);
   r.verify(e, d.finish());
 }

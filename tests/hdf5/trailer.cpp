@@ -53,6 +53,18 @@ BOOST_AUTO_TEST_CASE(what_was_not_given_stays_not_given) {
   BOOST_TEST(std::isnan(b->metric));
 }
 
+BOOST_AUTO_TEST_CASE(only_a_trailer_with_a_key_is_of_version_2) {
+  trailer a = sample();
+  BOOST_TEST(hdf5::detail::get<std::uint32_t>(a.encode(), 8) == 1u);
+  BOOST_TEST(!trailer::decode(a.encode(), a.file_bytes(), "f.h5")->keyed);
+  a.keyed = true;
+  a.mac.bytes.fill(7);
+  BOOST_TEST(hdf5::detail::get<std::uint32_t>(a.encode(), 8) == 2u);
+  const auto b = trailer::decode(a.encode(), a.file_bytes(), "f.h5");
+  BOOST_TEST(b->keyed);
+  BOOST_TEST((b->mac == a.mac));
+}
+
 BOOST_AUTO_TEST_CASE(bytes_without_the_magic_are_no_trailer) {
   const auto bytes = sample().encode();
   BOOST_TEST(!trailer::decode(std::vector<std::byte>(trailer::bytes), 10000, "f.h5").has_value());
@@ -74,9 +86,9 @@ BOOST_AUTO_TEST_CASE(every_damage_to_a_trailer_is_found) {
 }
 
 BOOST_AUTO_TEST_CASE(a_newer_format_is_told_from_damage) {
-  const auto newer = resealed(sample().encode(), 8, std::uint32_t{2});
+  const auto newer = resealed(sample().encode(), 8, std::uint32_t{3});
   const auto text = message_of<format_error>([&] { trailer::decode(newer, sample().file_bytes(), "f.h5"); });
-  require_all(text, "f.h5: format version 2, expected at most 1", "newer holdfast", "update");
+  require_all(text, "f.h5: format version 3, expected at most 2", "newer holdfast", "update");
   // Whatever else a newer format changes.
   message_of<format_error>([&] { trailer::decode(newer, 77, "f.h5"); });
 }

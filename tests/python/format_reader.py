@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import hmac
 import mmap
 import struct
 import sys
@@ -39,30 +40,28 @@ class Entry:
     target: str = ""
 
 
-def block_digests(content, block):
-    return [xxh3_128_digest(content[i:i + block]) for i in range(0, len(content), block)]
-
-
-def root(digests):
-    return digests[0] if len(digests) == 1 else xxh3_128_digest(b"".join(digests))
-
-
 class Checkpoint:
     """The checks are those of "How to read it", in its order."""
 
-    def __init__(self, content):
+    def __init__(self, content, key=None):
         self.data = memoryview(content)
+        self.digest = (lambda part: hmac.digest(key, bytes(part), "sha256")[:16]) if key else xxh3_128_digest
         require(self.data[:8] == SIGNATURE, "not HDF5")
         require(len(self.data) >= TRAILER, "unsealed: too short")
         trailer = self.data[-TRAILER:]
         require(trailer[:8] == b"HOLDFAST", "unsealed")
         require(xxh3_128_digest(trailer[:176]) == trailer[176:], "the trailer is damaged")
         self.version, size = struct.unpack_from("<II", trailer, 8)
-        require(self.version <= 1, f"version {self.version}")
+        require(self.version == (2 if key else 1), f"version {self.version}")
         require(size == TRAILER, f"a trailer of {size} bytes")
         self.end, self.index_offset, self.block, entries, extents, blocks, names = struct.unpack_from("<7Q", trailer, 16)
         self.step, self.metric, self.index_digest, self.metadata_digest = struct.unpack_from("<qd16s16s", trailer, 72)
-        require(trailer[120:176] == bytes(56), "reserved bytes in use")  # of a writer of this version
+        if key:
+            require(struct.unpack_from("<I", trailer, 120)[0] == 1, "another kind of key")
+            require(self.digest(trailer[:128]) == trailer[128:144], "another key")
+        else:
+            require(trailer[120:144] == bytes(24), "reserved bytes in use")  # of a writer of this version
+        require(trailer[144:176] == bytes(32), "reserved bytes in use")
         require(self.index_offset == (self.end + 63) // 64 * 64, "index offset")
 
         index_bytes = RECORD * entries + 8 * extents + 16 * blocks + names
@@ -71,9 +70,9 @@ class Checkpoint:
         require(self.index_offset + index_bytes + digests_bytes + TRAILER == len(self.data), "truncated or spliced")
 
         index = self.data[self.index_offset:self.index_offset + index_bytes]
-        digests = block_digests(index, INDEX_BLOCK)
+        digests = self.block_digests(index, INDEX_BLOCK)
         require(b"".join(digests) == self.data[self.index_offset + index_bytes:-TRAILER], "digests of the index")
-        require(root(digests) == self.index_digest, "digest of the index")
+        require(self.root(digests) == self.index_digest, "digest of the index")
 
         self.extents = index[RECORD * entries:][:8 * extents]
         self.blocks = index[RECORD * entries + 8 * extents:][:16 * blocks]
@@ -87,6 +86,12 @@ class Checkpoint:
             self.entries[path] = entry
         self.check_overlap()
         self.check_targets()
+
+    def block_digests(self, content, block):
+        return [self.digest(content[i:i + block]) for i in range(0, len(content), block)]
+
+    def root(self, digests):
+        return digests[0] if len(digests) == 1 else self.digest(b"".join(digests))
 
     def text(self, start, size):
         require(start + size <= len(self.names), "a name outside the names")
@@ -152,12 +157,12 @@ class Checkpoint:
             metadata.append(bytes(self.data[at:start]))
             at = stop
         metadata.append(bytes(self.data[at:self.index_offset]))
-        require(xxh3_128_digest(b"".join(metadata)) == self.metadata_digest, "the metadata is damaged")
+        require(self.digest(b"".join(metadata)) == self.metadata_digest, "the metadata is damaged")
         for path, entry in self.entries.items():
             if entry.kind == "tensor":
-                digests = block_digests(entry.content, self.block)
+                digests = self.block_digests(entry.content, self.block)
                 require(b"".join(digests) == entry.stored_blocks, f"{path}: digests of blocks")
-                require(root(digests) == entry.digest, f"{path}: damaged")
+                require(self.root(digests) == entry.digest, f"{path}: damaged")
 
     def all_names(self):
         """{path: entry}, with what lies below the target of an alias, aliases too, under the alias's name as well."""
@@ -176,10 +181,10 @@ class Checkpoint:
         return found
 
 
-def opened(path):
+def opened(path, key=None):
     with open(path, "rb") as file:
         require(file.read(1), "an empty file")
-        return Checkpoint(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return Checkpoint(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), key)
 
 
 def main():

@@ -5,19 +5,23 @@ import numpy as np
 
 import programs
 from everything import METRIC, OPAQUE, SIZES, STEP, everything
-from format_reader import opened
+from format_reader import Refused, opened
 from read_with_h5py import raw
 
 DATA = programs.REPOSITORY / "tests" / "data"
 # The version of HDF5 that wrote each, which decides on the bytes of the metadata; the newest file last.
 WRITTEN_BY = {"golden-v1.h5": "1.10.8"}
+# Restored in C++ by tests/adapters/openssl.cpp.
+KEYED = {"golden-v2-keyed.h5": b"0123456789abcdef"}
 
 
 class Golden(programs.Case):
     def files(self):
         found = sorted(DATA.glob("golden-*.h5"))
-        self.assertEqual({path.name for path in found}, set(WRITTEN_BY))
+        self.assertEqual({path.name for path in found}, {*WRITTEN_BY, *KEYED})
         for path in found:
+            if path.name in KEYED:
+                continue
             with self.subTest(path.name):
                 self.assertLess(path.stat().st_size, 100_000)
                 yield path
@@ -38,6 +42,19 @@ class Golden(programs.Case):
                 found = tensors[name]
                 self.assertEqual((found.dtype, found.shape, bytes(found.content)), (tensor.dtype, tensor.shape, tensor.content), name)
             self.assertEqual({name: e.target for name, e in checkpoint.entries.items() if e.kind == "alias"}, expected.aliases)
+
+    def test_reads_with_a_key_by_the_index(self):
+        for name, key in KEYED.items():
+            checkpoint = opened(DATA / name, key)
+            checkpoint.verify()
+            self.assertEqual((checkpoint.version, checkpoint.step, checkpoint.metric), (2, STEP, METRIC))
+            self.assertEqual(bytes(checkpoint.entries["model/weight"].content), np.array([0.5, 1, 1.5], np.float32).tobytes())
+            for other in (None, key + b"!"):
+                with self.assertRaises(Refused):
+                    opened(DATA / name, other)
+            with h5py.File(DATA / name, "r") as file:
+                self.assertEqual(file["count"][()], 1000)
+                self.assertEqual(file["holdfast"].attrs["digest"], "keyed" if isinstance(file["holdfast"].attrs["digest"], str) else b"keyed")
 
     def test_reads_in_h5py(self):
         expected = everything(small=True)

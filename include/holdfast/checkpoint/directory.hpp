@@ -34,6 +34,7 @@ struct retention {
   std::int64_t keep_every = 0;
   bool higher_is_better = false;      ///< for `keep_best`: whether the metric is one to maximise
   io::storage* storage = nullptr;     ///< where to write; null: the operating system's files
+  seal_key key{};                     ///< of every checkpoint, as in `save_options` and `restore_options`
 };
 
 /// What a run knows about the checkpoint it saves.
@@ -137,7 +138,7 @@ class checkpoint_directory {
   /// The newest checkpoint of which every byte is as it was saved; reads it whole. Nothing if there is none.
   std::optional<checkpoint_info> latest_valid() const {
     return newest_first<checkpoint_info>(nullptr, [&](std::int64_t step, const std::string& path) {
-      const checkpoint_file file(detail::open_reader(path, trust::sealed_only, &storage_));
+      const checkpoint_file file(detail::open_reader(path, trust::sealed_only, &storage_, keep_.key));
       file.verify();
       const auto at = storage_.open(path);
       checkpoint_info info{.step = step, .path = path, .bytes = at->size(), .time = at->modified()};
@@ -157,6 +158,7 @@ class checkpoint_directory {
   /// fit the program: an older one would not either. Another process may save and delete checkpoints meanwhile.
   std::optional<found> restore_latest(state& bound, restore_options options = {}) {
     if (options.verify == verify::during) options.verify = verify::before;
+    if (!options.key) options.key = keep_.key;
     std::vector<rejected_checkpoint> rejected;
     auto taken = newest_first<found>(&rejected, [&](std::int64_t step, const std::string& path) {
       const auto from = detail::open_to_restore(path, options, &storage_);
@@ -217,7 +219,7 @@ class checkpoint_directory {
   }
 
   save_options options_of(std::int64_t step, const save_note& note) const {
-    return {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_};
+    return {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_, .key = keep_.key};
   }
 
   /// Locks the directory for as long as this object lives and deletes what writers that died have left behind.

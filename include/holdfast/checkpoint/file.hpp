@@ -16,7 +16,7 @@ namespace holdfast {
 class checkpoint_file {
  public:
   /// Throws `io_error`, `format_error` or `integrity_error` for a file that is not a whole checkpoint.
-  explicit checkpoint_file(const std::string& path, trust trusted = trust::sealed_only) : reader_(detail::open_reader(path, trusted)) {}
+  explicit checkpoint_file(const std::string& path, trust trusted = trust::sealed_only, const seal_key& key = {}) : reader_(detail::open_reader(path, trusted, nullptr, key)) {}
   explicit checkpoint_file(std::unique_ptr<hdf5::reader> opened) : reader_(std::move(opened)) {}
 
   /// All paths, sorted; every name of shared data is there.

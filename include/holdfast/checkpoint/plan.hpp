@@ -164,7 +164,7 @@ inline std::string read_text(const hdf5::reader& from, const entry& e, bool veri
   std::string text(e.bytes, '\0');
   from.read(e, 0, e.bytes, reinterpret_cast<std::byte*>(text.data()));
   if (verified) {
-    block_digest d(from.digest_block());
+    block_digest d = from.content_digest();
     d.update(std::as_bytes(std::span(text)));
     from.verify(e, d.finish());
   }

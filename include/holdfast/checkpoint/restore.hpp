@@ -89,7 +89,7 @@ inline constexpr std::size_t read_piece = std::size_t{4} << 20;
 
 /// Reads one tensor to where it belongs, or nowhere to verify it only, digesting what was read on the way.
 inline void read_tensor(const hdf5::reader& from, const entry& e, const tensor_view* target, bool verified, std::vector<std::byte>& in, std::vector<std::byte>& out) {
-  block_digest d(from.digest_block());
+  block_digest d = from.content_digest();
   const bool direct = target != nullptr && target->contiguous() && target->dtype() == e.dtype;
   const std::uint64_t item = size_of(e.dtype), elements = e.bytes / item, at_once = std::max<std::uint64_t>(read_piece / item, 1);
   for (std::uint64_t first = 0; first < elements;) {
@@ -120,7 +120,7 @@ inline std::string partly(std::size_t done, std::size_t total) {
 /// Opens a file as `restore` does: what belongs to no tensor is verified at once, so that damage anywhere but in content
 /// that was not asked for is found.
 inline std::unique_ptr<hdf5::reader> open_to_restore(const std::string& path, const restore_options& options, io::storage* storage = nullptr) {
-  auto from = open_reader(path, options.trust, storage);
+  auto from = open_reader(path, options.trust, storage, options.key);
   if (options.verify != verify::off) from->verify_metadata();
   return from;
 }
@@ -178,7 +178,7 @@ inline restore_report restore_from(const hdf5::reader& from, const selection& ch
 /// Decides what `restore` with the same arguments would do, as data. Throws `io_error`, `format_error` or
 /// `integrity_error` for a file that cannot be read, and `error` for a malformed pattern; differences are in the plan.
 inline plan plan_restore(const std::string& path, const state& bound, const restore_options& options = {}) {
-  const auto from = detail::open_reader(path, options.trust);
+  const auto from = detail::open_reader(path, options.trust, nullptr, options.key);
   return detail::plan_walk(*from, detail::selection(*from, options), options).run(bound);
 }
 

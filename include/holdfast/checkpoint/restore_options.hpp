@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/core/digest.hpp>
 #include <holdfast/core/memory_space.hpp>
 
 namespace holdfast {
@@ -63,6 +64,7 @@ struct restore_options {
   placement place{};
   holdfast::verify verify = holdfast::verify::during;
   holdfast::trust trust = holdfast::trust::sealed_only;
+  seal_key key{};  ///< only a file that was sealed with this key is read; null: only files sealed without one
 };
 
 }  // namespace holdfast

@@ -28,6 +28,7 @@ struct save_options {
   double metric = std::numeric_limits<double>::quiet_NaN();  ///< kept in the trailer; NaN: not given
   io::replace existing = io::replace::yes;  ///< whether a file of that name may be replaced
   io::storage* storage = nullptr;           ///< where to write; null: the operating system's files
+  seal_key key{};                           ///< seals the file against others who can write to it; null: against accidents
 };
 
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
@@ -46,7 +47,7 @@ class saver {
     close();
     warn(path, bound);
     const detail::manifest m(bound);
-    prepare(m);
+    prepare(m, options);
     write(path, m, options);
   }
 
@@ -61,7 +62,7 @@ class saver {
     close();
     warn(path, bound);
     auto m = std::make_shared<detail::manifest>(bound);
-    prepare(*m);
+    prepare(*m, options);
     m->detach(staging_);
     try {
       running_ = std::make_shared<detail::background>([this, path, m, options, then = std::move(then)] {
@@ -84,12 +85,12 @@ class saver {
 
   void write(const std::string& path, const detail::manifest& m, const save_options& options) {
     hdf5::layout& layout = *layout_;
-    hdf5::trailer end{.end = layout.end, .index_offset = hdf5::detail::round_up(layout.end, 64), .step = options.step, .metric = options.metric};
+    hdf5::trailer end{.end = layout.end, .index_offset = hdf5::detail::round_up(layout.end, 64), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
     end.counts = hdf5::counts_of(layout.entries, end.digest_block);
 
     io::durable_file file(options.storage != nullptr ? *options.storage : io::posix(), path);
     file->preallocate(end.file_bytes());
-    detail::snapshot snapshot(layout, m);
+    detail::snapshot snapshot(layout, m, options.key);
     std::vector<std::byte> piece(std::min<std::uint64_t>(piece_bytes, end.index_offset));
     for (std::uint64_t at = 0; at < end.index_offset; at += piece.size()) {
       const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), end.index_offset - at));
@@ -106,7 +107,7 @@ class saver {
     patch(layout.step_offset, std::as_bytes(std::span(&options.step, 1)));
     const std::string digests = hdf5::digests_text(index.entries);
     patch(layout.digests_offset, std::as_bytes(std::span(digests)));
-    detail::stream_digest metadata;
+    detail::stream_digest metadata(options.key);
     hdf5::sealed_reader::for_each_gap(layout.entries, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
       while (from < to) {
         const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
@@ -118,8 +119,9 @@ class saver {
     end.metadata_digest = metadata.finish();
 
     std::vector<std::byte> tail = hdf5::encode(index, end.counts);
-    const std::vector<digest> blocks = hdf5::detail::index_digests(tail);
-    end.index_digest = detail::root_of(blocks);
+    const std::vector<digest> blocks = hdf5::detail::index_digests(tail, options.key);
+    end.index_digest = detail::root_of(blocks, options.key);
+    if (end.keyed) end.mac = end.code(options.key);
     const auto append = [&](std::span<const std::byte> bytes) { tail.insert(tail.end(), bytes.begin(), bytes.end()); };
     append(std::as_bytes(std::span(blocks)));
     append(end.encode());
@@ -127,10 +129,11 @@ class saver {
     file.commit(options.existing);
   }
 
-  void prepare(const detail::manifest& m) {
+  void prepare(const detail::manifest& m, const save_options& options) {
     for (const auto& i : m.items())
       if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
-    if (!layout_ || !layout_->fits(m)) layout_ = hdf5::compile(m);
+    const bool keyed = options.key != nullptr;
+    if (!layout_ || !layout_->fits(m, keyed)) layout_ = hdf5::compile(m, keyed);
   }
 
   /// What the state should have and has not is said once, not with every checkpoint.

@@ -20,14 +20,14 @@ namespace holdfast::detail {
 /// program's memory meanwhile.
 class snapshot {
  public:
-  snapshot(hdf5::layout& layout, const manifest& m) : layout_(layout) {
+  snapshot(hdf5::layout& layout, const manifest& m, const seal_key& key = {}) : layout_(layout), key_(key), digest_(digest_block, key) {
     result_.entries = layout.entries;
     result_.first_block.resize(layout.entries.size());
     for (std::size_t i = 0; i < layout.entries.size(); ++i) {
       const entry& e = layout.entries[i];
       const tensor_view& view = m.items()[i].view;
       if (e.kind != entry_kind::tensor) continue;
-      if (e.bytes == 0) result_.entries[i].digest = root_of({});
+      if (e.bytes == 0) result_.entries[i].digest = root_of({}, key);
       else parts_.push_back({e.offset, e.offset + e.bytes, i, view});
     }
     sort(parts_, [](const part& a, const part& b) { return a.begin < b.begin; });
@@ -85,7 +85,7 @@ class snapshot {
 
   void close(const part& p) {
     const std::vector<digest>& blocks = digest_.finish();
-    result_.entries[p.entry].digest = root_of(blocks);
+    result_.entries[p.entry].digest = root_of(blocks, key_);
     if (blocks.size() > 1) {
       result_.first_block[p.entry] = result_.blocks.size();
       result_.blocks.insert(result_.blocks.end(), blocks.begin(), blocks.end());
@@ -98,6 +98,7 @@ class snapshot {
   std::vector<part> parts_;
   std::size_t next_ = 0;
   std::uint64_t at_ = 0;
+  seal_key key_;
   block_digest digest_;
 };
 

@@ -30,6 +30,26 @@ struct digest {
   }
 };
 
+/// Digests that only someone with a key can make, for storage that others can write to: a message authentication code of
+/// at least 128 bits of strength, such as HMAC-SHA256 (adapters/openssl.hpp). With one, every digest of a file is made
+/// by it. It keeps others from changing a checkpoint unseen, not from putting an older one back in its place.
+class keyed_digest {
+ public:
+  /// The code of bytes that come in pieces.
+  class stream {
+   public:
+    virtual ~stream() = default;
+    virtual void update(std::span<const std::byte> bytes) = 0;
+    /// The code of everything since the start; the stream is then at a new start.
+    virtual digest finish() = 0;
+  };
+  virtual ~keyed_digest() = default;
+  virtual std::unique_ptr<stream> start() const = 0;
+};
+
+/// A key as options carry it; null where digests are only to find accidents.
+using seal_key = std::shared_ptr<const keyed_digest>;
+
 namespace detail {
 
 inline digest canonical(XXH128_hash_t h) {
@@ -42,20 +62,37 @@ inline digest canonical(XXH128_hash_t h) {
 
 inline digest digest_of(std::span<const std::byte> bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
 
-/// XXH3-128 over bytes that come in pieces.
+/// A digest over bytes that come in pieces: XXH3-128, or that of a key.
 class stream_digest {
  public:
-  stream_digest() : state_(XXH3_createState(), &XXH3_freeState) {
+  explicit stream_digest(const seal_key& key = {}) : keyed_(key ? key->start() : nullptr), state_(XXH3_createState(), &XXH3_freeState) {
     if (!state_) throw std::bad_alloc();
     XXH3_128bits_reset(state_.get());
   }
-  void update(std::span<const std::byte> bytes) { XXH3_128bits_update(state_.get(), bytes.data(), bytes.size()); }
-  digest finish() const { return canonical(XXH3_128bits_digest(state_.get())); }
-  void reset() { XXH3_128bits_reset(state_.get()); }
+  void update(std::span<const std::byte> bytes) {
+    if (keyed_) keyed_->update(bytes);
+    else XXH3_128bits_update(state_.get(), bytes.data(), bytes.size());
+  }
+  /// The digest of everything since the start, which is then anew.
+  digest finish() {
+    if (keyed_) return keyed_->finish();
+    const digest d = canonical(XXH3_128bits_digest(state_.get()));
+    XXH3_128bits_reset(state_.get());
+    return d;
+  }
+  bool keyed() const noexcept { return keyed_ != nullptr; }
 
  private:
+  std::unique_ptr<keyed_digest::stream> keyed_;
   std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
 };
+
+inline digest digest_of(std::span<const std::byte> bytes, const seal_key& key) {
+  if (!key) return digest_of(bytes);
+  stream_digest d(key);
+  d.update(bytes);
+  return d.finish();
+}
 
 /// A tensor's digest is taken over blocks of this many bytes of its logical content, so that blocks can be digested
 /// and verified apart: by threads, by ranks, and where only a part is read. Part of the file format.
@@ -64,20 +101,20 @@ inline constexpr std::uint64_t digest_block = std::uint64_t{1} << 20;
 constexpr std::uint64_t blocks_in(std::uint64_t bytes, std::uint64_t block) { return bytes / block + (bytes % block != 0); }
 
 /// The digest of content whose blocks have these digests: the only one, or the digest of them all in order.
-inline digest root_of(std::span<const digest> blocks) {
+inline digest root_of(std::span<const digest> blocks, const seal_key& key = {}) {
   if (blocks.size() == 1) return blocks.front();
-  return digest_of(std::as_bytes(blocks));
+  return digest_of(std::as_bytes(blocks), key);
 }
 
 /// Digests content that comes in order, in pieces of any size, block by block.
 class block_digest {
  public:
-  explicit block_digest(std::uint64_t block = digest_block) : block_(block) {}
+  explicit block_digest(std::uint64_t block = digest_block, const seal_key& key = {}) : block_(block), partial_(key) {}
 
   void update(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const std::size_t n = std::min<std::uint64_t>(block_ - filled_, bytes.size());
-      if (filled_ == 0 && n == block_) {
+      if (filled_ == 0 && n == block_ && !partial_.keyed()) {
         blocks_.push_back(digest_of(bytes.first(n)));
       } else {
         partial_.update(bytes.first(n));
@@ -94,16 +131,15 @@ class block_digest {
     return blocks_;
   }
 
+  /// Begins anew.
   void reset() {
+    if (filled_ != 0) close_block();
     blocks_.clear();
-    partial_.reset();
-    filled_ = 0;
   }
 
  private:
   void close_block() {
     blocks_.push_back(partial_.finish());
-    partial_.reset();
     filled_ = 0;
   }
   std::uint64_t block_, filled_ = 0;

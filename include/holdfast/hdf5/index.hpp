@@ -47,8 +47,8 @@ T get(std::span<const std::byte> in, std::size_t at) {
 }
 
 /// The digest of an index: over blocks, so that a reader of one record can verify the blocks it touches and no more.
-inline std::vector<digest> index_digests(std::span<const std::byte> encoded) {
-  holdfast::detail::block_digest d(index_block);
+inline std::vector<digest> index_digests(std::span<const std::byte> encoded, const seal_key& key = {}) {
+  holdfast::detail::block_digest d(index_block, key);
   d.update(encoded);
   return d.finish();
 }

@@ -25,9 +25,10 @@ struct layout {
   memory_image image;          ///< everything outside the payload
   std::uint64_t end = 0;       ///< HDF5's end of allocation
   std::uint64_t step_offset = 0, digests_offset = 0, digests_bytes = 0;
+  bool keyed = false;          ///< whether it says that digests are made with a key
 
-  bool fits(const holdfast::detail::manifest& m) const {
-    return std::equal(entries.begin(), entries.end(), m.items().begin(), m.items().end(),
+  bool fits(const holdfast::detail::manifest& m, bool with_key = false) const {
+    return keyed == with_key && std::equal(entries.begin(), entries.end(), m.items().begin(), m.items().end(),
                       [](const entry& a, const auto& item) { return holdfast::detail::same_layout(a, item.entry); });
   }
 };
@@ -36,6 +37,8 @@ struct layout {
 inline constexpr const char* library_group = "holdfast";
 inline constexpr const char* step_dataset = "step";
 inline constexpr const char* digests_dataset = "digests";
+/// Its attribute that says what digests are: "xxh3-128", or "keyed".
+inline constexpr const char *digest_attribute = "digest", *unkeyed_digest = "xxh3-128", *keyed_digest_name = "keyed";
 
 /// The text of /holdfast/digests: a line "digest  path" for each tensor, as `xxh128sum` prints them.
 inline std::string digests_text(const std::vector<entry>& entries) {
@@ -154,9 +157,10 @@ constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (
 /// place when it is created (H5Dget_offset), and nothing but metadata is written. Small tensors are created by
 /// descending element size, which keeps every one of them aligned for `map`. Costs 10 to 20 microseconds a dataset.
 /// Calls libhdf5; everything else in a save does not.
-inline layout compile(const holdfast::detail::manifest& m) {
+inline layout compile(const holdfast::detail::manifest& m, bool keyed = false) {
   const quiet_errors quiet;
   layout result;
+  result.keyed = keyed;
   std::uint64_t small_bytes = 8, names = 0;
   std::vector<std::size_t> order;
   for (const auto& item : m.items()) {
@@ -188,9 +192,9 @@ inline layout compile(const holdfast::detail::manifest& m) {
     result.step_offset = skeleton.dataset(ours + "/" + step_dataset, dtype::int64, shape{});
     const hid_t group = skeleton.parent(ours + "/x").first;
     skeleton.text_attribute(group, "writer", "holdfast");
-    skeleton.number_attribute(group, "format", 1);
+    skeleton.number_attribute(group, "format", keyed ? 2 : 1);
     skeleton.number_attribute(group, "digest_block", holdfast::detail::digest_block);
-    skeleton.text_attribute(group, "digest", "xxh3-128");
+    skeleton.text_attribute(group, digest_attribute, keyed ? keyed_digest_name : unkeyed_digest);
     for (std::size_t i : order) {
       entry& e = result.entries[i];
       switch (e.kind) {

@@ -26,8 +26,10 @@ class reader {
   bool sealed() const noexcept { return sealed_; }
   std::int64_t step() const noexcept { return step_; }
   double metric() const noexcept { return metric_; }
-  /// Bytes of content under one digest.
-  std::uint64_t digest_block() const noexcept { return digest_block_; }
+  /// What the content of a tensor is digested with, for `verify`.
+  holdfast::detail::block_digest content_digest() const { return holdfast::detail::block_digest(digest_block_, key_); }
+  /// Whether equal digests of both files are of equal content.
+  bool comparable(const reader& other) const noexcept { return digest_block_ == other.digest_block_ && key_ == other.key_; }
 
   /// Sorted by path. Every name of shared data is there: an alias has the type, shape and place of what it names.
   const std::vector<entry>& entries() const noexcept { return entries_; }
@@ -46,7 +48,7 @@ class reader {
 
   /// Compares digests of blocks of content, as `block_digest` makes them, with the file's. Throws `integrity_error`.
   virtual void verify(const entry& e, std::span<const digest> blocks) const {
-    if (!has_digest(e) || blocks.empty() || holdfast::detail::root_of(blocks) == e.digest) return;
+    if (!has_digest(e) || blocks.empty() || holdfast::detail::root_of(blocks, key_) == e.digest) return;
     damaged(e, "its content is not what was saved");
   }
 
@@ -89,6 +91,7 @@ class reader {
   std::int64_t step_ = -1;
   double metric_ = std::numeric_limits<double>::quiet_NaN();
   std::uint64_t digest_block_ = holdfast::detail::digest_block;
+  seal_key key_;
 
  private:
   using origins = std::vector<std::pair<entry, std::size_t>>;

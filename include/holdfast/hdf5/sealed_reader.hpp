@@ -37,14 +37,18 @@ class sealed_reader final : public reader {
     return trailer::decode(end, size, file.path());
   }
 
-  /// Reads and verifies the index. Throws `integrity_error` or `format_error`.
-  sealed_reader(std::shared_ptr<io::file> opened, const trailer& t) : reader(opened->path(), true), disk_(std::move(opened)), trailer_(t) {
+  /// Reads and verifies the index; a file that was sealed with a key needs it. Throws `integrity_error` or `format_error`.
+  sealed_reader(std::shared_ptr<io::file> opened, const trailer& t, const seal_key& key = {}) : reader(opened->path(), true), disk_(std::move(opened)), trailer_(t) {
+    key_ = key;
+    if (t.keyed && !key) throw integrity_error(file() + ": was sealed with a key, which alone can verify it; pass it as .key");
+    if (key && !t.keyed) throw integrity_error(file() + ": expected a seal made with the key, found one made without any; do not trust it, or leave .key out");
+    if (key && t.code(key) != t.mac) throw integrity_error(file() + ": the seal was not made with this key; the file was changed, or the key is another");
     std::vector<std::byte> encoded(t.index_bytes());
     disk_->read_at(t.index_offset, encoded);
-    const std::vector<digest> digests = detail::index_digests(encoded);
+    const std::vector<digest> digests = detail::index_digests(encoded, key);
     std::vector<digest> stored(digests.size());
     disk_->read_at(t.index_offset + t.index_bytes(), std::as_writable_bytes(std::span(stored)));
-    if (stored != digests || holdfast::detail::root_of(digests) != t.index_digest)
+    if (stored != digests || holdfast::detail::root_of(digests, key) != t.index_digest)
       throw integrity_error(file() + ": the index is damaged: its digest is not the one in the trailer; take an older checkpoint");
     index decoded = decode(encoded, t.counts, t.end, t.digest_block, file());
     first_block_ = std::move(decoded.first_block);
@@ -71,7 +75,7 @@ class sealed_reader final : public reader {
   bool has_digest(const entry&) const override { return true; }
 
   void verify(const entry& e, std::span<const digest> blocks) const override {
-    if (blocks.empty() || holdfast::detail::root_of(blocks) == e.digest) return;
+    if (blocks.empty() || holdfast::detail::root_of(blocks, key_) == e.digest) return;
     if (blocks.size() > 1) {
       const digest* stored = blocks_.data() + first_block_[origin(e)];
       for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -85,7 +89,7 @@ class sealed_reader final : public reader {
   }
 
   void verify_metadata() const override {
-    holdfast::detail::stream_digest d;
+    holdfast::detail::stream_digest d(key_);
     std::vector<std::byte> piece(window_bytes);
     for_each_gap(entries(), trailer_.index_offset, [&](std::uint64_t from, std::uint64_t to) {
       while (from < to) {
