@@ -171,6 +171,7 @@ BOOST_AUTO_TEST_CASE(a_failed_read_leaves_nothing_of_itself_behind) {
       below->read_at(offset, out);
     }
     std::uint64_t size() const override { return below->size(); }
+    std::chrono::system_clock::time_point modified() const override { return {}; }
     void preallocate(std::uint64_t) override {}
     void sync() override {}
     std::shared_ptr<const std::byte> map() const override { return below->map(); }
