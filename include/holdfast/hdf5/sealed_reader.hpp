@@ -90,7 +90,7 @@ class sealed_reader final : public reader {
 
   void verify_metadata() const override {
     holdfast::detail::stream_digest d(key_);
-    std::vector<std::byte> piece(window_bytes);
+    std::vector<std::byte> piece(std::min(window_bytes, trailer_.index_offset));
     for_each_gap(entries(), trailer_.index_offset, [&](std::uint64_t from, std::uint64_t to) {
       while (from < to) {
         const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
