@@ -145,6 +145,29 @@ BOOST_AUTO_TEST_CASE(folders_are_made_listed_and_emptied) {
   require_all(message_of<io_error>([&] { io::posix().sync_folder(dir / "z"); }), dir / "z", "cannot open the folder");
 }
 
+BOOST_AUTO_TEST_CASE(a_folder_that_a_killed_process_made_is_made_durable_too) {
+  struct watched : io::posix_storage {
+    std::vector<std::string> synced{};
+    void sync_folder(const std::string& path) override {
+      synced.push_back(path);
+      posix_storage::sync_folder(path);
+    }
+  };
+  const support::folder dir;
+  const std::string root = dir.path().string();
+  watched first, second;
+  first.make_folder(root + "/a/b");
+  BOOST_TEST(first.synced == (std::vector<std::string>{dir.path().parent_path().string(), root, root + "/a"}), boost::test_tools::per_element());
+  second.make_folder(root + "/a/b");  // it cannot know whether the first one came to its last fsync
+  BOOST_TEST(second.synced == std::vector<std::string>{root + "/a"}, boost::test_tools::per_element());
+  std::filesystem::permissions(root, std::filesystem::perms::owner_exec | std::filesystem::perms::others_exec);
+  BOOST_TEST(support::told_by_nobody([&] {
+    io::posix().make_folder(root + "/a");
+    return std::string("a folder in a folder that cannot be read");
+  }) == "a folder in a folder that cannot be read");
+  std::filesystem::permissions(root, std::filesystem::perms::owner_all);
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_is_exclusive_until_it_is_given_back) {
   const support::folder dir;
   auto first = io::posix().lease(dir / "lock", "me");

@@ -190,6 +190,10 @@ class posix_storage : public storage {
     struct stat s{};
     if (::stat(path.c_str(), &s) == 0) {
       if (!S_ISDIR(s.st_mode)) detail::fail(path, "cannot be a folder", ENOTDIR);
+      try {
+        sync_folder(detail::parent_of(path));  // whoever made it may have been killed before its name was durable
+      } catch (const io_error&) {              // a folder that we may not even open is not one where we made anything
+      }
       return;
     }
     if (errno != ENOENT) detail::fail(path, "cannot create the folder");

@@ -47,7 +47,8 @@ class storage {
   /// in this process or another, stays. Returns whether it was deleted.
   virtual bool remove_abandoned(const std::string& path) = 0;
   virtual void sync_folder(const std::string& path) = 0;
-  /// Creates the folder and those above it where they are missing, durably.
+  /// Creates the folder and those above it where they are missing. Its name is durable when this returns, also if it was
+  /// there: a process that made it may have been killed just after.
   virtual void make_folder(const std::string& path) = 0;
   /// Names of what is in the folder, in no order.
   virtual std::vector<std::string> list(const std::string& path) = 0;
