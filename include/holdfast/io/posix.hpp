@@ -192,7 +192,9 @@ class posix_storage : public storage {
       if (!S_ISDIR(s.st_mode)) detail::fail(path, "cannot be a folder", ENOTDIR);
       try {
         sync_folder(detail::parent_of(path));  // whoever made it may have been killed before its name was durable
-      } catch (const io_error&) {              // a folder that we may not even open is not one where we made anything
+      } catch (const io_error& e) {
+        const int code = e.code().value();
+        if (code != EACCES && code != EPERM && code != EROFS) throw;  // otherwise we could not have made it either
       }
       return;
     }
