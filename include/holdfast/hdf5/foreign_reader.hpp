@@ -286,7 +286,7 @@ class foreign_reader final : public reader {
     if (H5Lexists(root, library_group, H5P_DEFAULT) <= 0 || H5Lexists(root, (ours + "/" + digests_dataset).c_str(), H5P_DEFAULT) <= 0) return;
     const std::string what = file() + ": cannot read /holdfast";
     const handle group = checked(H5Gopen2(root, library_group, H5P_DEFAULT), &H5Gclose, what);
-    if (text_attribute(group.get(), digest_attribute) != unkeyed_digest) return;  // made with a key, which the trailer went with
+    if (text_attribute(group.get(), digest_attribute) == keyed_digest_name) return;  // only who has the key can compare them
     const handle digests = dataset(ours + "/" + digests_dataset, what), type = checked(H5Dget_type(digests.get()), &H5Tclose, what);
     if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) > 0 || H5Tget_size(type.get()) > disk_->size() * 1024) return;
     std::string text(H5Tget_size(type.get()), '\0');
