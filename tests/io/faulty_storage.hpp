@@ -55,7 +55,8 @@ class faulty_storage final : public io::storage {
     std::string text;
     for (std::size_t i = 0; i < calls_.size(); ++i) {
       if (i > 0 && calls_[i].what == kind::write && calls_[i - 1].what == kind::write) continue;
-      text += (text.empty() ? "" : " ") + std::string(support::name(calls_[i].what));
+      if (!text.empty()) text += ' ';
+      text += support::name(calls_[i].what);
     }
     return text;
   }
