@@ -121,7 +121,14 @@ class saver {
   void prepare(const detail::manifest& m) {
     for (const auto& i : m.items())
       if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
-    if (!layout_ || !layout_->fits(m)) layout_ = hdf5::compile(m);
+    if (layout_ && layout_->fits(m)) return;
+    layout_ = hdf5::compile(m);
+    try {
+      hdf5::detail::names(layout_->entries, "");  // what a reader would refuse is not written
+    } catch (const format_error&) {
+      layout_.reset();
+      throw error("the parts of this state that are shared have too many names: groups of links to groups of links; save them once, under a name of their own");
+    }
   }
 
   std::optional<hdf5::layout> layout_;
