@@ -1,5 +1,5 @@
 #pragma once
-/// What makes a harness a program. A harness includes this and defines `fuzz::name`, `fuzz::run` and `fuzz::seeds`. It is built
+/// What makes a harness a program. A harness includes this and defines what `fuzz` declares here. It is built
 ///   - with clang's -fsanitize=fuzzer and -DHOLDFAST_LIBFUZZER: libFuzzer's own command line;
 ///   - with AFL++'s afl-clang-fast: without arguments it takes inputs in AFL's loop;
 ///   - with any compiler, as a program of its own: see `usage`.
@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../allocations.hpp"
@@ -34,14 +36,23 @@ struct seed_input {
 };
 
 extern const char* const name;
+/// Whether an input may crash or hang a library that is not ours: then each has a process of its own, where the program's own
+/// main runs, and that is counted and no failure.
+extern const bool isolated;
 /// Takes one input. What must never be ends the process: a failed `require`, a signal, a sanitizer, an exception.
 void run(std::span<const std::byte> input);
 /// The first inputs, from which tests/fuzz/corpus/NAME was written.
 std::vector<seed_input> seeds();
 
+/// What a process of an input of its own ends with where a `require` fails.
+inline constexpr int ours = 97;
+
 inline void require(bool holds, const std::string& what) {
   if (holds) return;
   std::cerr << name << ": " << what << std::endl;
+#ifndef HOLDFAST_LIBFUZZER
+  if (isolated) ::_exit(ours);
+#endif
   std::abort();
 }
 
@@ -119,9 +130,37 @@ extern "C" inline void leave_input(int signal) {
   ::raise(signal);
 }
 
-inline void run_one(std::span<const std::byte> input) {
+/// How the processes of their own ended.
+inline std::size_t crashed = 0, hung = 0;
+
+/// Takes one input; false if what went wrong there is ours.
+inline bool run_one(std::span<const std::byte> input) {
   current = input;
-  run(input);
+  if (!isolated) return run(input), true;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (const int s : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) std::signal(s, SIG_DFL);
+    (void)!::freopen("/dev/null", "w", stdout);
+    ::alarm(10);
+    try {
+      run(input);
+    } catch (const std::exception& e) {
+      require(false, std::string("an exception of another kind: ") + e.what());
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  require(child > 0 && ::waitpid(child, &status, 0) == child, "cannot make a process");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == ours) return false;
+  ++(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? hung : crashed);
+  return true;
+}
+
+/// Leaves the input in NAME.crash and ends.
+inline int failed(const bytes& input) {
+  std::ofstream(std::string(name) + ".crash", std::ios::binary).write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
+  return 1;
 }
 
 inline bytes read_file(const std::filesystem::path& path) {
@@ -134,7 +173,7 @@ inline bytes read_file(const std::filesystem::path& path) {
 inline int usage() {
   std::cerr << "usage: " << name << " FILE...                  takes each file as an input\n"
             << "       " << name << " --mutations N FOLDER     N seeded mutations (HOLDFAST_TEST_SEED) of the files in it\n"
-            << "       " << name << " --write-corpus FOLDER    writes the first inputs\n";
+            << "       " << name << " --write-corpus FOLDER    writes the first inputs, from which tests/fuzz/corpus was made\n";
   return 2;
 }
 
@@ -152,24 +191,28 @@ inline int main_of(int argc, char** argv) {
     for (const auto& file : std::filesystem::directory_iterator(arguments[2])) corpus.push_back(read_file(file.path()));
     if (corpus.empty()) return usage();
     std::sort(corpus.begin(), corpus.end());  // the folder has no order, and a seed shall give the same inputs everywhere
-    for (const bytes& input : corpus) run_one(input);
+    for (const bytes& input : corpus)
+      if (!run_one(input)) return failed(input);
     std::mt19937_64 engine = support::random_engine();
     const std::size_t n = support::effort(std::stoull(arguments[1]));
     const auto start = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < n; ++i) {
       bytes input = corpus[engine() % corpus.size()];
       mutate(input, corpus, engine);
-      run_one(input);
+      if (!run_one(input)) return failed(input);
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    std::cout << name << ": " << n << " mutations of " << corpus.size() << " inputs in " << took.count() << " s" << std::endl;
+    std::cout << name << ": " << n << " mutations of " << corpus.size() << " inputs in " << took.count() << " s";
+    if (isolated) std::cout << "; of these " << crashed << " crashed and " << hung << " hung in libraries that are not ours";
+    std::cout << std::endl;
     return 0;
   }
   if (arguments.empty() || arguments[0].starts_with("-")) return usage();
   for (const std::string& file : arguments) {
     const bytes input = read_file(file);
-    run_one(input);
+    if (!run_one(input)) return 1;
   }
+  if (crashed + hung != 0) std::cout << name << ": " << crashed << " crashed and " << hung << " hung in libraries that are not ours" << std::endl;
   return 0;
 }
 

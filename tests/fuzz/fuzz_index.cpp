@@ -53,6 +53,7 @@ hdf5::index_counts counts_in(std::span<const std::byte> input) {
 namespace fuzz {
 
 const char* const name = "fuzz_index";
+const bool isolated = false;
 
 void run(std::span<const std::byte> input) {
   if (input.size() < header) return;

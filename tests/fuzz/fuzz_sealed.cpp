@@ -107,6 +107,7 @@ restore_options options_in(std::span<const std::byte> file) {
 namespace fuzz {
 
 const char* const name = "fuzz_sealed";
+const bool isolated = false;
 
 void run(std::span<const std::byte> input) {
   if (input.size() < 8 + hdf5::trailer::bytes || input.size() > 1 << 16) return;

@@ -21,6 +21,7 @@ T number(const fuzz::bytes& of, std::size_t at) {
 namespace fuzz {
 
 const char* const name = "fuzz_trailer";
+const bool isolated = false;
 
 void run(std::span<const std::byte> input) {
   if (input.size() < header) return;

@@ -305,6 +305,29 @@ BOOST_AUTO_TEST_CASE(content_that_a_file_of_its_size_cannot_hold_is_not_taken_fo
   BOOST_TEST(r.find("b/huge")->bytes == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(data_outside_the_file_or_of_another_length_than_the_shape_gives_is_not_read) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  const auto values = counting(7001);
+  f.dataset("x", H5T_IEEE_F32LE, {7001}, H5T_NATIVE_FLOAT, values.data());
+  BOOST_TEST((all<float>(f.reader(), "x") == values));
+  std::string bytes = support::bytes_of(f.path());
+  const std::uint64_t length = 28004;
+  std::size_t at = bytes.find(std::string(reinterpret_cast<const char*>(&length), 8));
+  BOOST_REQUIRE(at != std::string::npos);
+  const auto why = [&](std::size_t where, char value) {  // nothing is under a checksum in the oldest format
+    std::string changed = bytes;
+    changed[where] = value;
+    support::write_bytes(f.path(), changed);
+    const foreign_reader r(io::posix().open(f.path()));
+    return r.unreadable(*r.find("x"));
+  };
+  require_all(why(at + 1, 0x6c), "another length than its type and shape give");
+  require_all(why(at - 8 + 6, 1), "data lies outside the file");
+  bytes[at - 9] = bytes[at - 8] = 0;  // compact, where it was contiguous, and of no bytes
+  require_all(why(at - 7, 0), "another length");
+}
+
 BOOST_AUTO_TEST_CASE(text_that_would_be_padded_to_more_than_a_file_holds_is_not_read) {
   const support::folder dir;
   plain_file f(dir / "f.h5");

@@ -30,20 +30,14 @@ namespace holdfast::hdf5 {
 /// itself. libhdf5 keeps no such promise, and crashes on some hostile files: only for files one trusts.
 class foreign_reader final : public reader {
  public:
-  explicit foreign_reader(std::shared_ptr<io::file> opened)
-      : reader(opened->path(), false), disk_(std::move(opened)), image_(disk_->size(), [this](std::uint64_t at, std::span<std::byte> out) {
-          const std::uint64_t size = image_.end(), n = at < size ? std::min<std::uint64_t>(out.size(), size - at) : 0;
-          if (n != 0) disk_->read_at(at, out.first(n));
-          std::fill(out.begin() + static_cast<std::ptrdiff_t>(n), out.end(), std::byte{0});
-        }) {
+  explicit foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), size_(opened->size()), opened_(std::move(opened), size_) {
     const quiet_errors quiet;
     const plugins_off no_plugins;
-    access_ = image_access(image_);
     links_ = checked(H5Pcreate(H5P_LINK_ACCESS), &H5Pclose, "H5Pcreate");
     checked(H5Pset_elink_cb(links_.get(), &follow_none, nullptr), "H5Pset_elink_cb");
-    hdf5_ = checked(H5Fopen("holdfast", H5F_ACC_RDONLY, access_.get()), &H5Fclose, file() + ": cannot open it as HDF5");
+    opened_.file = checked(H5Fopen("holdfast", H5F_ACC_RDONLY, opened_.access.get()), &H5Fclose, file() + ": cannot open it as HDF5");
     std::vector<entry> found;
-    const handle root = checked(H5Gopen2(hdf5_.get(), "/", H5P_DEFAULT), &H5Gclose, file() + ": cannot open the root group");
+    const handle root = checked(H5Gopen2(opened_.file.get(), "/", H5P_DEFAULT), &H5Gclose, file() + ": cannot open the root group");
     std::map<address, std::string> seen;
     seen.emplace(address_of(root.get()), "");
     walk(root.get(), "", 0, seen, found);
@@ -62,13 +56,14 @@ class foreign_reader final : public reader {
     const quiet_errors quiet;
     const plugins_off no_plugins;
     const std::string what = file() + ": /" + path + ": cannot read";
-    if (open_path_ != path) {
-      open_ = dataset(path, what);
-      open_path_ = path;
+    if (opened_.path != path) {
+      opened_.path.clear();
+      opened_.dataset = dataset(path, what);
+      opened_.path = path;
     }
     const std::size_t width = e.dtype == dtype::string ? static_cast<std::size_t>(e.shape.back()) : 0;
-    const handle memory_type = native_type(open_.get(), e.dtype);
-    const handle space = checked(H5Dget_space(open_.get()), &H5Sclose, what);
+    const handle memory_type = native_type(opened_.dataset.get(), e.dtype);
+    const handle space = checked(H5Dget_space(opened_.dataset.get()), &H5Sclose, what);
     const std::size_t rank = e.shape.rank() - (width != 0);
     if (width != 0) {
       // Elements of the file are whole strings.
@@ -96,7 +91,7 @@ class foreign_reader final : public reader {
       for (std::size_t i = axis; i < rank; ++i) size[i] = dims[i];
       if (rank != 0) checked(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), what);
       const handle memory = checked(H5Screate_simple(1, &n, nullptr), &H5Sclose, what);
-      checked(H5Dread(open_.get(), memory_type.get(), memory.get(), space.get(), H5P_DEFAULT, out), what);
+      checked(H5Dread(opened_.dataset.get(), memory_type.get(), memory.get(), space.get(), H5P_DEFAULT, out), what);
       out += n * item;
       first += n;
       count -= n;
@@ -111,6 +106,28 @@ class foreign_reader final : public reader {
  private:
   using address = std::array<unsigned char, 16>;
   static constexpr int max_depth = 256;
+
+  /// The file as libhdf5 has it, closed in silence. A damaged one may not let itself be closed: libhdf5 then goes on using what it
+  /// reads from, at the latest when the process ends, and so that stays.
+  struct opened_file {
+    std::unique_ptr<memory_image> image;
+    handle access, file, dataset;  // the dataset that was read last, which is mostly read next
+    std::string path;
+
+    opened_file(std::shared_ptr<io::file> disk, std::uint64_t size)
+        : image(std::make_unique<memory_image>(size, [disk = std::move(disk), size](std::uint64_t at, std::span<std::byte> out) {
+            const std::uint64_t n = at < size ? std::min<std::uint64_t>(out.size(), size - at) : 0;
+            if (n != 0) disk->read_at(at, out.first(n));
+            std::fill(out.begin() + static_cast<std::ptrdiff_t>(n), out.end(), std::byte{0});
+          })),
+          access(image_access(*image)) {}
+    opened_file(const opened_file&) = delete;
+    ~opened_file() {
+      const quiet_errors quiet;
+      const bool closed = dataset.close();
+      if (!file.close() || !closed) (void)image.release();
+    }
+  };
 
   /// Filter plugins are code: none is loaded while a file of unknown origin is open.
   class plugins_off {
@@ -144,9 +161,9 @@ class foreign_reader final : public reader {
 
   // What a file may ask for. A link takes 12 bytes of it at least. gzip packs at most 1032 to 1, and what was declared and
   // never written takes none, of which an honest file has little.
-  std::uint64_t most_links() const { return 1024 + disk_->size() / 8; }
-  std::uint64_t most_name_bytes() const { return (std::uint64_t{1} << 20) + 64 * disk_->size(); }
-  std::uint64_t most_content() const { return (std::uint64_t{64} << 20) + 1040 * disk_->size(); }
+  std::uint64_t most_links() const { return 1024 + size_ / 8; }
+  std::uint64_t most_name_bytes() const { return (std::uint64_t{1} << 20) + 64 * size_; }
+  std::uint64_t most_content() const { return (std::uint64_t{64} << 20) + 1040 * size_; }
 
   /// The dataset that was found at that path, and no other: names may stand twice in a group of a hostile file.
   handle dataset(const std::string& path, const std::string& what) const {
@@ -154,7 +171,7 @@ class foreign_reader final : public reader {
     checked(H5Pset_elink_cb(access.get(), &follow_none, nullptr), what);
     // A compressed chunk that does not fit the cache would be unpacked again for every piece of it.
     checked(H5Pset_chunk_cache(access.get(), 12421, std::size_t{16} << 20, 1.0), what);
-    handle set = checked(H5Dopen2(hdf5_.get(), path.c_str(), access.get()), &H5Dclose, what);
+    handle set = checked(H5Dopen2(opened_.file.get(), path.c_str(), access.get()), &H5Dclose, what);
     if (const auto found = described_.find(path); found != described_.end() && found->second != address_of(set.get())) throw format_error(what + ": two objects of one name");
     return set;
   }
@@ -181,7 +198,7 @@ class foreign_reader final : public reader {
       }
     };
     checked(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect, &found), file() + ": /" + path + ": cannot list the group");
-    if (found.too_many) throw format_error(file() + ": /" + path + ": more names than a file of " + std::to_string(disk_->size()) + " bytes can hold");
+    if (found.too_many) throw format_error(file() + ": /" + path + ": more names than a file of " + std::to_string(size_) + " bytes can hold");
     links_seen_ = most_links() - found.left;
     name_bytes_ = most_name_bytes() - found.bytes_left;
     return std::move(found.names);
@@ -231,11 +248,27 @@ class foreign_reader final : public reader {
     std::vector<hsize_t> dims(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space.get()), what)));
     if (dims.size() > shape::max_rank) return "a dataset of " + std::to_string(dims.size()) + " dimensions";
     if (!dims.empty()) checked(H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr), what);
-    if (!holds(dims, H5Tget_size(type.get()))) return "a dataset of more bytes than a file of " + std::to_string(disk_->size()) + " holds";
-    if (layout != H5D_CHUNKED) return {};
+    if (!holds(dims, H5Tget_size(type.get()))) return "a dataset of more bytes than a file of " + std::to_string(size_) + " holds";
+    if (layout != H5D_CHUNKED) {
+      // libhdf5 reads beyond its own memory where the length that is stored beside the shape differs, or data is outside the file.
+      const hsize_t stored = H5Dget_storage_size(set), given = static_cast<hsize_t>(checked(H5Sget_simple_extent_npoints(space.get()), what)) * bytes_in_file(type.get());
+      if (stored != given && bytes_in_file(type.get()) != 0 && (stored != 0 || layout == H5D_COMPACT)) return "a dataset whose data has another length than its type and shape give";
+      const haddr_t place = layout == H5D_CONTIGUOUS ? H5Dget_offset(set) : HADDR_UNDEF;
+      return place == HADDR_UNDEF || (place <= size_ && given <= size_ - place) ? "" : "a dataset whose data lies outside the file";
+    }
     dims.resize(shape::max_rank);
     dims.resize(static_cast<std::size_t>(checked(H5Pget_chunk(creation.get(), static_cast<int>(dims.size()), dims.data()), what)));
-    return holds(dims, H5Tget_size(type.get())) ? std::string() : "a dataset in chunks of more bytes than a file of " + std::to_string(disk_->size()) + " holds";
+    return holds(dims, H5Tget_size(type.get())) ? std::string() : "a dataset in chunks of more bytes than a file of " + std::to_string(size_) + " holds";
+  }
+
+  /// Of one element; 0 where that is not the size it has in memory.
+  std::size_t bytes_in_file(hid_t type) const {
+    if (H5Tdetect_class(type, H5T_VLEN) > 0 || H5Tdetect_class(type, H5T_REFERENCE) > 0) return 0;
+    if (H5Tis_variable_str(type) <= 0) return H5Tget_class(type) == H5T_COMPOUND && H5Tdetect_class(type, H5T_STRING) > 0 ? 0 : H5Tget_size(type);
+    const handle creation = checked(H5Fget_create_plist(opened_.file.get()), &H5Pclose, "H5Fget_create_plist");
+    std::size_t address_bytes = 0, length_bytes = 0;
+    checked(H5Pget_sizes(creation.get(), &address_bytes, &length_bytes), "H5Pget_sizes");
+    return 4 + address_bytes + 4;  // length, and where in which heap
   }
 
   /// Whether a file of this size can hold so many elements of `item` bytes. Extents that no dataset has are too many, too.
@@ -271,7 +304,7 @@ class foreign_reader final : public reader {
     const bool is_text = H5Tget_class(type.get()) == H5T_STRING;
     if (is_text && extents.size() == shape::max_rank) return cannot("text of 32 dimensions, where its width would be one more");
     if (is_text && H5Tis_variable_str(type.get()) > 0) {
-      if (!read_variable_text(set, shape(extents), e)) return cannot("text that padded to one width is more than a file of " + std::to_string(disk_->size()) + " bytes holds");
+      if (!read_variable_text(set, shape(extents), e)) return cannot("text that padded to one width is more than a file of " + std::to_string(size_) + " bytes holds");
     } else {
       const auto known = dtype_from(type.get());
       if (!known) return cannot("HDF5 data of a class that has no dtype");
@@ -283,7 +316,7 @@ class foreign_reader final : public reader {
     }
     e.bytes = static_cast<std::uint64_t>(e.shape.elements()) * size_of(e.dtype);
     // One at a time each may be as large as a file can hold: together they may not, since a program takes them all.
-    if (e.bytes > most_content() - content_) return cannot("a dataset that with those before it is more than a file of " + std::to_string(disk_->size()) + " bytes holds");
+    if (e.bytes > most_content() - content_) return cannot("a dataset that with those before it is more than a file of " + std::to_string(size_) + " bytes holds");
     content_ += e.bytes;
     return e;
   }
@@ -439,14 +472,12 @@ class foreign_reader final : public reader {
     }
   }
 
-  std::shared_ptr<io::file> disk_;
-  memory_image image_;
-  handle access_, links_, hdf5_;  // closed in the reverse order
+  std::uint64_t size_;
+  mutable opened_file opened_;
+  handle links_;
   std::uint64_t links_seen_ = 0, name_bytes_ = 0, content_ = 0;  // found so far
   std::map<std::string, address> described_;
   std::map<std::string, std::string> texts_, unreadable_;
-  mutable handle open_;
-  mutable std::string open_path_;
 };
 
 }  // namespace holdfast::hdf5
