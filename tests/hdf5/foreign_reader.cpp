@@ -328,6 +328,25 @@ BOOST_AUTO_TEST_CASE(data_outside_the_file_or_of_another_length_than_the_shape_g
   require_all(why(at - 7, 0), "another length");
 }
 
+BOOST_AUTO_TEST_CASE(text_longer_than_the_file_is_refused_before_there_is_memory_for_it) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  const handle variable(H5Tcopy(H5T_C_S1), &H5Tclose);
+  H5Tset_size(variable.get(), H5T_VARIABLE);
+  const char* const words[] = {"one", "three"};
+  std::size_t place = 0;
+  {
+    const handle set = f.dataset("words", variable.get(), {2}, variable.get(), words);
+    place = static_cast<std::size_t>(H5Dget_offset(set.get()));
+  }
+  BOOST_TEST(text(f.reader(), "words") == std::string("one\0\0three", 10));
+  std::string bytes = support::bytes_of(f.path());
+  BOOST_REQUIRE_EQUAL(bytes[place + 16], 5);
+  bytes[place + 19] = 0x7f;
+  support::write_bytes(f.path(), bytes);
+  require_all(message_of<format_error>([&] { foreign_reader(io::posix().open(f.path())); }), f.path() + ": /words: cannot read text: strings longer than the file");
+}
+
 BOOST_AUTO_TEST_CASE(text_that_would_be_padded_to_more_than_a_file_holds_is_not_read) {
   const support::folder dir;
   plain_file f(dir / "f.h5");

@@ -339,10 +339,26 @@ class foreign_reader final : public reader {
     static void keep(void*, void*) {}  // all are given back together, also those that libhdf5 loses when it fails
   };
 
+  /// libhdf5 takes the memory for a string of the length that the dataset gives, up to 4 GiB, before it looks whether there is one:
+  /// whether all lengths are within the file, as far as they can be seen from here, which is where they lie side by side.
+  bool lengths_fit(hid_t set, std::size_t n, std::size_t item) const {
+    const haddr_t place = H5Dget_offset(set);
+    if (place == HADDR_UNDEF) return true;
+    std::vector<std::byte> stored(n * item);
+    opened_.image->read(place, stored);
+    for (std::size_t i = 0; i < n; ++i) {
+      std::uint32_t length;  // first, and little-endian
+      std::memcpy(&length, stored.data() + i * item, sizeof length);
+      if (length > size_) return false;
+    }
+    return true;
+  }
+
   /// h5py's str: variable-length strings live in a heap and are read whole, padded to one width. Whether they could be.
   bool read_variable_text(hid_t set, const shape& extents, entry& e) {
     const std::string what = file() + ": /" + e.path + ": cannot read text";
     const handle type = checked(H5Dget_type(set), &H5Tclose, what), transfer = checked(H5Pcreate(H5P_DATASET_XFER), &H5Pclose, what);
+    if (!lengths_fit(set, static_cast<std::size_t>(extents.elements()), bytes_in_file(type.get()))) throw format_error(what + ": strings longer than the file");
     text_memory memory{most_content()};
     checked(H5Pset_vlen_mem_manager(transfer.get(), &text_memory::take, &memory, &text_memory::keep, nullptr), what);
     std::vector<char*> strings(static_cast<std::size_t>(extents.elements()));
