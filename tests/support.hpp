@@ -19,6 +19,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "seed.hpp"
+
 namespace support {
 
 /// A fresh folder that is deleted with the object.
@@ -63,20 +65,6 @@ void require_all(const std::string& text, const Pieces&... pieces) {
   for (const std::string_view piece : {std::string_view(pieces)...})
     BOOST_TEST((text.find(piece) != std::string::npos), "expected \"" << piece << "\" in: " << text);
 }
-
-/// The seed of random tests: HOLDFAST_TEST_SEED where that is set, a new one for every run otherwise. It is printed.
-inline std::uint64_t seed() {
-  static const std::uint64_t value = [] {
-    const char* given = std::getenv("HOLDFAST_TEST_SEED");
-    const std::uint64_t s = given != nullptr ? std::stoull(given) : std::random_device()();
-    std::cout << "HOLDFAST_TEST_SEED=" << s << std::endl;
-    return s;
-  }();
-  return value;
-}
-
-/// The engine of a test with random input, the same for every test of a run.
-inline std::mt19937_64 random_engine() { return std::mt19937_64(seed()); }
 
 /// A number from `least` to `most`, both included.
 template <class Int>

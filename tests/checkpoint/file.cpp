@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "../fuzz/sealed_file.hpp"
 #include "../support.hpp"
 #include "sample.hpp"
 
@@ -132,6 +133,21 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_mapped_is_refused_by_its_name) {
   require_all(message_of<format_error>([&] { (void)unsealed.map<float>("model/weight"); }), "/model/weight: cannot be mapped", "read() copies it");
   BOOST_TEST((unsealed.read<std::vector<float>>("model/weight") == s.t.weight));
   unsealed.verify();
+}
+
+BOOST_AUTO_TEST_CASE(bytes_that_are_no_bool_are_not_mapped_as_some) {
+  const support::folder dir;
+  bool flags[] = {true, false, true};
+  state s;
+  s.bind("flags", flags);
+  std::vector<std::byte> file = support::tiny_sealed_file(s);
+  const auto write = [&] { support::write_bytes(dir / "f.h5", {reinterpret_cast<const char*>(file.data()), file.size()}); };
+  write();
+  BOOST_TEST(checkpoint_file(dir / "f.h5").map<bool>("flags")[2]);
+  file[checkpoint_file(dir / "f.h5").entries()[0].offset] = std::byte{2};
+  support::reseal(file);
+  write();
+  require_all(message_of<format_error>([&] { (void)checkpoint_file(dir / "f.h5").map<bool>("flags"); }), "/flags: expected bytes of 0 and 1");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "../fuzz/sealed_file.hpp"
 #include "../support.hpp"
 #include "sample.hpp"
 
@@ -346,6 +347,36 @@ BOOST_AUTO_TEST_CASE(a_setter_that_throws_is_named_with_what_is_left) {
   save(dir / "f.h5", s);
   l.engine = nullptr;
   require_all(message_of<error>([&] { restore(dir / "f.h5", s); }), dir / "f.h5", "no engine", "the state is partly restored (1 of 1 tensors)");
+}
+
+BOOST_AUTO_TEST_CASE(bytes_that_are_no_bool_never_get_where_one_is_read) {
+  // Under digests that are right: what another program, or a hostile one, may have written.
+  bool flags[] = {true, false, true};
+  std::vector<bool> bits{true, true};
+  state s;
+  s.bind("flags", flags).bind("bits", bits);
+  support::memory_files memory;
+  auto& file = memory["f.h5"] = support::tiny_sealed_file(s);
+  const auto refused = [&](const restore_options& options) {
+    return message_of<format_error>([&] {
+      const auto from = holdfast::detail::open_to_restore("f.h5", options, &memory);
+      holdfast::detail::restore_from(*from, holdfast::detail::selection(*from, options), s, options);
+    });
+  };
+  const auto sound = file;
+  for (const char* path : {"flags", "bits"}) {
+    file = sound;
+    const auto reader = holdfast::detail::open_reader("f.h5", trust::sealed_only, &memory);
+    file[reader->find(path)->offset + 1] = std::byte{0x6f};
+    support::reseal(file);
+    flags[1] = false;
+    require_all(refused({.verify = verify::before}), "f.h5: /" + std::string(path) + ": expected bytes of 0 and 1, found others in a tensor of bool");
+    BOOST_TEST(!flags[1]);
+    require_all(refused({.verify = verify::off}), "a tensor of bool", "the state is partly restored");
+    unsigned char byte;
+    std::memcpy(&byte, &flags[1], 1);
+    BOOST_TEST(byte <= 1);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

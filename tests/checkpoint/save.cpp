@@ -27,7 +27,16 @@ void round_trip(const state& from, state& to) {
   BOOST_TEST((contents(from) == contents(to)));
 }
 
+/// A part that holds two others, which may be one.
+struct branching {
+  std::shared_ptr<branching> left, right;
+  int value = 0;
+};
+
 }  // namespace
+
+template <>
+struct holdfast::traits<branching> : holdfast::fields<holdfast::field<&branching::left>, holdfast::field<&branching::right>, holdfast::field<&branching::value>> {};
 
 BOOST_AUTO_TEST_SUITE(save_)
 
@@ -317,6 +326,17 @@ BOOST_AUTO_TEST_CASE(names_that_cannot_be_one_file_are_refused_before_anything_i
   require_all(message_of<error>([&] { nul.bind(std::string_view("a\0b", 3), a); }), "\"a%00b\"", "NUL in the name", "encode_component");
   for (const char* path : {"", "/", "a//b", "a/", ".", "a/../b", "holdfast", "/holdfast/step", "tab\there"})
     BOOST_TEST(message_of<error>([&] { nul.bind(path, a); }).find("cannot name a part of a checkpoint") != std::string::npos, path);
+  BOOST_TEST(support::names_in(dir.path()).empty());
+}
+
+BOOST_AUTO_TEST_CASE(shared_parts_with_more_names_than_a_restore_takes_are_refused_before_anything_is_written) {
+  // Each holds the next twice: 2^30 names of one number.
+  const support::folder dir;
+  auto top = std::make_shared<branching>();
+  for (int i = 0; i < 30; ++i) top = std::make_shared<branching>(branching{top, top, i});
+  state s;
+  s.bind("links", top);
+  require_all(message_of<error>([&] { save(dir / "f.h5", s); }), "too many names");
   BOOST_TEST(support::names_in(dir.path()).empty());
 }
 

@@ -110,6 +110,10 @@ BOOST_AUTO_TEST_CASE(a_compound_is_complex_only_with_h5py_s_members_in_their_ord
   BOOST_TEST(!dtype_from(compound(8, {{"r", H5T_STD_I32LE}, {"i", H5T_STD_I32LE}}).get()));
   BOOST_TEST(!dtype_from(compound(8, {{"r", H5T_IEEE_F32LE}, {"i", H5T_STD_I32LE}}).get()));
   BOOST_TEST(!dtype_from(compound(12, {{"r", H5T_IEEE_F32LE}, {"i", H5T_IEEE_F32LE}}).get()));
+  const handle backward(H5Tcreate(H5T_COMPOUND, 8), &H5Tclose);
+  H5Tinsert(backward.get(), "r", 4, H5T_IEEE_F32LE);
+  H5Tinsert(backward.get(), "i", 0, H5T_IEEE_F32LE);
+  BOOST_TEST(!dtype_from(backward.get()));
   BOOST_TEST(!dtype_from(compound(12, {{"r", H5T_IEEE_F32LE}, {"i", H5T_IEEE_F32LE}, {"j", H5T_IEEE_F32LE}}).get()));
 }
 

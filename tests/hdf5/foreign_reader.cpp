@@ -271,6 +271,194 @@ BOOST_AUTO_TEST_CASE(groups_nested_without_end_are_refused) {
   require_all(message_of<format_error>([&] { f.reader(); }), "nested deeper than 256");
 }
 
+BOOST_AUTO_TEST_CASE(content_that_a_file_of_its_size_cannot_hold_is_not_taken_for_any) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  const auto values = counting(3);
+  constexpr hsize_t mebi = 1 << 20;
+  for (const char* path : {"a", "b", "c"}) f.group(path);
+  f.dataset("a/fine", H5T_IEEE_F32LE, {3}, H5T_NATIVE_FLOAT, values.data(), {});
+  // Declared and never written: there is nothing of it in the file.
+  f.dataset("b/huge", H5T_IEEE_F64LE, {hsize_t{1} << 40}, -1, nullptr, plain_file::creation({1024}));
+  f.dataset("b/overflow", H5T_IEEE_F64LE, {hsize_t{1} << 40, hsize_t{1} << 40}, -1, nullptr, plain_file::creation({1, 1024}));
+  f.dataset("c/first", H5T_STD_I8LE, {40 * mebi}, -1, nullptr, plain_file::creation({1024}));
+  f.dataset("c/second", H5T_STD_I8LE, {40 * mebi}, -1, nullptr, plain_file::creation({1024}));
+  {
+    const hsize_t few = 10, unlimited = H5S_UNLIMITED;
+    const handle space(H5Screate_simple(1, &few, &unlimited), &H5Sclose);
+    const handle set(H5Dcreate2(f.id(), "d_chunks", H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, plain_file::creation({256 * mebi}).get(), H5P_DEFAULT), &H5Dclose);
+    BOOST_REQUIRE(set.get() >= 0);
+  }
+  const handle wide(H5Tcopy(H5T_C_S1), &H5Tclose), narrow(H5Tcopy(H5T_C_S1), &H5Tclose);
+  H5Tset_size(wide.get(), 2000 * mebi);
+  f.dataset("e_text", wide.get(), {}, -1, nullptr, {});
+  H5Tset_size(narrow.get(), 2);
+  f.dataset("e_dimensions", narrow.get(), std::vector<hsize_t>(32, 1), -1, nullptr, {});
+  const auto r = f.reader();
+  BOOST_TEST((all<float>(r, "a/fine") == values));
+  const auto why = [&](const char* path) { return r.unreadable(*r.find(path)); };
+  for (const char* path : {"b/huge", "b/overflow", "e_text"}) require_all(why(path), "a dataset of more bytes than a file of ", " holds");
+  require_all(why("d_chunks"), "in chunks of more bytes than a file of ");
+  require_all(why("e_dimensions"), "32 dimensions");
+  BOOST_TEST(why("c/first") == "");
+  require_all(why("c/second"), "with those before it is more than a file of ");
+  BOOST_TEST(r.find("b/huge")->bytes == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(data_outside_the_file_or_of_another_length_than_the_shape_gives_is_not_read) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  const auto values = counting(7001);
+  f.dataset("x", H5T_IEEE_F32LE, {7001}, H5T_NATIVE_FLOAT, values.data());
+  BOOST_TEST((all<float>(f.reader(), "x") == values));
+  std::string bytes = support::bytes_of(f.path());
+  const std::uint64_t length = 28004;
+  std::size_t at = bytes.find(std::string(reinterpret_cast<const char*>(&length), 8));
+  BOOST_REQUIRE(at != std::string::npos);
+  const auto why = [&](std::size_t where, char value) {  // nothing is under a checksum in the oldest format
+    std::string changed = bytes;
+    changed[where] = value;
+    support::write_bytes(f.path(), changed);
+    const foreign_reader r(io::posix().open(f.path()));
+    return r.unreadable(*r.find("x"));
+  };
+  require_all(why(at + 1, 0x6c), "another length than its type and shape give");
+  require_all(why(at - 8 + 6, 1), "data lies outside the file");
+  bytes[at - 9] = bytes[at - 8] = 0;  // compact, where it was contiguous, and of no bytes
+  require_all(why(at - 7, 0), "another length");
+}
+
+BOOST_AUTO_TEST_CASE(text_longer_than_the_file_is_refused_before_there_is_memory_for_it) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  const handle variable(H5Tcopy(H5T_C_S1), &H5Tclose);
+  H5Tset_size(variable.get(), H5T_VARIABLE);
+  const char* const words[] = {"one", "three"};
+  std::size_t place = 0;
+  {
+    const handle set = f.dataset("words", variable.get(), {2}, variable.get(), words);
+    place = static_cast<std::size_t>(H5Dget_offset(set.get()));
+  }
+  BOOST_TEST(text(f.reader(), "words") == std::string("one\0\0three", 10));
+  std::string bytes = support::bytes_of(f.path());
+  BOOST_REQUIRE_EQUAL(bytes[place + 16], 5);
+  bytes[place + 19] = 0x7f;
+  support::write_bytes(f.path(), bytes);
+  require_all(message_of<format_error>([&] { foreign_reader(io::posix().open(f.path())); }), f.path() + ": /words: cannot read text: strings longer than the file");
+}
+
+BOOST_AUTO_TEST_CASE(text_that_would_be_padded_to_more_than_a_file_holds_is_not_read) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  const handle variable(H5Tcopy(H5T_C_S1), &H5Tclose);
+  H5Tset_size(variable.get(), H5T_VARIABLE);
+  const std::string lengthy(60000, 'x');
+  std::vector<const char*> strings(10000, "");
+  strings[7] = lengthy.c_str();
+  f.dataset("padded", variable.get(), {strings.size()}, variable.get(), strings.data());
+  f.dataset("fine", variable.get(), {3}, variable.get(), strings.data() + 6);
+  const auto r = f.reader();
+  require_all(r.unreadable(*r.find("padded")), "text that padded to one width is more than a file of ");
+  BOOST_TEST((r.find("fine")->shape == shape{3, 60000}));
+}
+
+BOOST_AUTO_TEST_CASE(names_that_are_more_than_a_file_holds_are_refused) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  std::string path;
+  for (int i = 0; i < 20; ++i) f.group((path += "/" + std::string(60000, static_cast<char>('a' + i))).c_str());
+  f.dataset((path + "/x").c_str(), H5T_STD_I8LE, {});
+  for (int i = 0; i < 200; ++i) H5Lcreate_hard(f.id(), (path + "/x").c_str(), f.id(), (path + "/" + std::to_string(i)).c_str(), H5P_DEFAULT, H5P_DEFAULT);
+  require_all(message_of<format_error>([&] { f.reader(); }), f.path() + ": /aaa", "more names than a file of ", " bytes can hold");
+}
+
+BOOST_AUTO_TEST_CASE(links_that_multiply_are_refused) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  f.group("t");
+  f.dataset("t/x", H5T_STD_I8LE, {});
+  std::string below = "t";
+  for (char g = 's'; g > 'a'; --g) {  // found in the order of names, so that each group is first met under its own
+    const std::string path(1, g);
+    f.group(path.c_str());
+    for (const char* link : {"/zz0", "/zz1"}) H5Lcreate_hard(f.id(), below.c_str(), f.id(), (path + link).c_str(), H5P_DEFAULT, H5P_DEFAULT);
+    below = path;
+  }
+  require_all(message_of<format_error>([&] { f.reader(); }), f.path(), "links without end");
+}
+
+BOOST_AUTO_TEST_CASE(a_name_with_a_slash_leads_nowhere) {
+  const support::folder dir;
+  plain_file f(dir / "f.h5");
+  f.group("real");
+  f.dataset("real/d", H5T_STD_I8LE, {});
+  H5Lcreate_soft("/real", f.id(), "soft", H5P_DEFAULT, H5P_DEFAULT);
+  H5Lcreate_hard(f.id(), "real/d", f.id(), "softXd", H5P_DEFAULT, H5P_DEFAULT);
+  f.reader();
+  std::string bytes = support::bytes_of(f.path());
+  bytes.replace(bytes.find("softXd"), 6, "soft/d");  // names are under no checksum in the oldest format
+  support::write_bytes(f.path(), bytes);
+  require_all(message_of<format_error>([&] { foreign_reader(io::posix().open(f.path())); }), f.path() + ": /soft/d: a link with a name that HDF5 does not allow");
+}
+
+BOOST_AUTO_TEST_CASE(our_own_group_is_held_to_the_same_rules) {
+  const support::folder dir;
+  const std::string line = std::string(32, 'a') + "  x\n";
+  support::write_bytes(dir / "secret.txt", line);
+  const handle text_type(H5Tcopy(H5T_C_S1), &H5Tclose);
+  H5Tset_size(text_type.get(), line.size());
+  const auto values = counting(3);
+  const std::int64_t steps[2000] = {5};
+  int made = 0;
+  /// A file with a dataset x and what `make` makes of /holdfast, opened.
+  const auto with = [&](auto make) {
+    plain_file f(dir / ("f" + std::to_string(made++) + ".h5"));
+    f.dataset("x", H5T_IEEE_F32LE, {3}, H5T_NATIVE_FLOAT, values.data());
+    make(f);
+    return f.reader();
+  };
+  const auto digests = [&](plain_file& f, const char* group, std::vector<hsize_t> dims, const handle& creation) {
+    f.group(group);
+    const std::string twice = line + line;
+    f.dataset((std::string(group) + "/digests").c_str(), text_type.get(), std::move(dims), text_type.get(), creation.get() < 0 ? twice.data() : nullptr, creation);
+  };
+  const auto untouched = [](const foreign_reader& r) { return !r.has_digest(*r.find("x")) && r.step() == -1; };
+
+  const auto sound = with([&](plain_file& f) {
+    digests(f, "holdfast", {}, {});
+    f.dataset("holdfast/step", H5T_STD_I64LE, {}, H5T_NATIVE_INT64, steps);
+  });
+  BOOST_TEST((sound.has_digest(*sound.find("x")) && sound.step() == 5));
+  // More elements than the one that there is room for.
+  BOOST_TEST(untouched(with([&](plain_file& f) {
+    digests(f, "holdfast", {2}, {});
+    f.dataset("holdfast/step", H5T_STD_I64LE, {2000}, H5T_NATIVE_INT64, steps);
+  })));
+  BOOST_TEST(untouched(with([&](plain_file& f) {
+    const handle external = plain_file::creation();
+    H5Pset_external(external.get(), (dir / "secret.txt").c_str(), 0, line.size());
+    digests(f, "holdfast", {}, external);
+  })));
+  BOOST_TEST(untouched(with([&](plain_file& f) {
+    digests(f, "elsewhere", {}, {});
+    f.dataset("elsewhere/step", H5T_STD_I64LE, {}, H5T_NATIVE_INT64, steps);
+    H5Lcreate_soft("/elsewhere", f.id(), "holdfast", H5P_DEFAULT, H5P_DEFAULT);
+  })));
+  BOOST_TEST(untouched(with([&](plain_file& f) {
+    digests(f, "elsewhere", {}, {});
+    f.dataset("elsewhere/step", H5T_STD_I64LE, {}, H5T_NATIVE_INT64, steps);
+    H5Lcreate_external(f.path().c_str(), "/elsewhere", f.id(), "holdfast", H5P_DEFAULT, H5P_DEFAULT);
+  })));
+  BOOST_TEST(untouched(with([&](plain_file& f) {
+    f.group("holdfast");
+    const handle variable(H5Tcopy(H5T_C_S1), &H5Tclose);
+    H5Tset_size(variable.get(), H5T_VARIABLE);
+    const char* const text = line.c_str();
+    f.dataset("holdfast/digests", variable.get(), {}, variable.get(), &text);
+    f.group("holdfast/step");
+  })));
+}
+
 BOOST_AUTO_TEST_CASE(empty_things_are_what_they_are) {
   const support::folder dir;
   plain_file f(dir / "f.h5");

@@ -143,6 +143,33 @@ BOOST_AUTO_TEST_CASE(names_are_checked) {
   require_all(refusal(encoded(sample()).put(3, 0, ~std::uint64_t{0})), "record 3: a name outside the table of names");
 }
 
+BOOST_AUTO_TEST_CASE(names_that_share_bytes_are_refused) {
+  // A thousand ever longer names in a table of a thousand bytes would be half a megabyte, and so on, squared.
+  hdf5::index x;
+  for (std::size_t i = 1; i <= 1000; ++i) x.entries.push_back({.path = std::string(i, 'n'), .kind = entry_kind::group});
+  x.first_block.assign(1000, 0);
+  encoded e(x);
+  e.bytes.resize(e.names() + 1000);
+  e.counts.names = 1000;
+  for (std::size_t i = 0; i < 1000; ++i) e.put(i, 0, std::uint64_t{0});
+  std::fill(e.bytes.end() - 1000, e.bytes.end(), std::byte{'n'});
+  require_all(refusal(e), "record 44: names that overlap in the table of names");
+  encoded links{sample()};
+  links.put(0, 72, std::uint64_t{0}).put(0, 80, std::uint32_t{4});
+  require_all(refusal(links), "names that overlap in the table of names");
+}
+
+BOOST_AUTO_TEST_CASE(empty_strings_are_no_more_than_the_file_has_bytes) {
+  const auto with = [](shape s) { return refusal_after([&](auto& all) { all[7] = {.path = "text", .dtype = dtype::string, .shape = s, .bytes = 0}; }); };
+  for (const shape& s : {shape{end_of_data + 1, 0}, shape{1 << 12, 1 << 12, 0}, shape{std::int64_t{1} << 62, std::int64_t{1} << 62, 0}})
+    require_all(with(s), "record 7: more empty strings than bytes in the file");
+  for (const shape& s : {shape{end_of_data, 0}, shape{0}, shape{std::int64_t{1} << 62, 0, std::int64_t{1} << 62, 0}}) {
+    hdf5::index x = sample();
+    x.entries[7] = {.path = "text", .dtype = dtype::string, .shape = s, .bytes = 0};
+    same(x, encoded(x).read());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(kinds_types_and_shapes_are_checked) {
   require_all(refusal(encoded(sample()).put(5, 12, std::uint8_t{4})), "record 5: an unknown kind of entry");
   require_all(refusal(encoded(sample()).put(4, 13, std::uint8_t{0})), "record 4: an unknown dtype");

@@ -74,6 +74,35 @@ BOOST_AUTO_TEST_CASE(links_that_lead_back_to_themselves_are_refused) {
   support::require_all(text, "f.h5: /g/x/y/x", "links without end");
 }
 
+BOOST_AUTO_TEST_CASE(links_that_multiply_are_refused_before_they_fill_the_memory) {
+  // Each group has two links to the next: 2^40 names of one tensor, in a few kilobytes.
+  std::vector<entry> all;
+  for (char g = 'a'; g < 'a' + 20; ++g) {
+    for (const char* link : {"/0", "/1"}) all.push_back(second(std::string(1, g) + link, std::string(1, static_cast<char>(g + 1))));
+  }
+  all.push_back(data("u/w"));
+  support::require_all(support::message_of<format_error>([&] { listed{all}; }), "f.h5: /", "links without end");
+  // And names that grow with each level.
+  const std::string lengthy(10000, 'n');
+  all.clear();
+  for (char g = 'a'; g < 'a' + 12; ++g)
+    for (const char* link : {"/0", "/1"}) all.push_back(second(std::string(1, g) + link + lengthy, std::string(1, static_cast<char>(g + 1))));
+  all.push_back(data("m/w"));
+  support::require_all(support::message_of<format_error>([&] { listed{all}; }), "f.h5: /", "links without end");
+}
+
+BOOST_AUTO_TEST_CASE(many_links_to_one_large_group_are_not_too_many) {
+  std::vector<entry> all;
+  for (int i = 100; i < 700; ++i) all.push_back(second("layers/" + std::to_string(i), "shared"));
+  for (int i = 100; i < 700; ++i) all.push_back(data("shared/blocks/attention/weight." + std::to_string(i)));
+  BOOST_TEST(listed(all).entries().size() == 600u * 601 + 600);
+}
+
+BOOST_AUTO_TEST_CASE(two_objects_of_one_name_are_refused) {
+  support::require_all(support::message_of<format_error>([] { listed({second("a", "m"), data("a/w"), data("m/w")}); }), "f.h5: /a/w: two objects of one name");
+  support::require_all(support::message_of<format_error>([] { listed({data("w"), data("w")}); }), "f.h5: /w: two objects of one name");
+}
+
 BOOST_AUTO_TEST_CASE(an_entry_is_found_by_its_whole_path_only) {
   const listed r({data("a/b"), data("a/bc"), data("b")});
   BOOST_REQUIRE(r.find("a/bc") != nullptr);

@@ -187,6 +187,30 @@ BOOST_AUTO_TEST_CASE(random_state_is_put_back_after_everything_else) {
   BOOST_TEST(engine() == expected());
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(integers_that_are_no_state_of_an_engine_are_refused, Engine, engines) {
+  Engine engine;
+  engine.discard(1000);
+  holdfast::detail::engine_state sound{holdfast::detail::type_name<Engine>::get(), {}};
+  std::istringstream in(holdfast::detail::streamed_text(engine));
+  for (std::uint64_t x = 0; in >> x;) sound.state.push_back(x);
+  file f;
+  Engine into;
+  f.save(sound).restore(into);
+  BOOST_TEST(into() == engine());
+  // A position beyond the words would make the engine write there, and a word beyond the greatest a number that none is.
+  for (std::size_t i = 0; i < sound.state.size(); i += i + 20 < sound.state.size() ? 1 + i / 20 : 1) {
+    auto bad = sound;
+    bad.state[i] = ~std::uint64_t{0};
+    if (Engine::max() == bad.state[i] && i + 1 != sound.state.size()) continue;  // that is a word of it
+    support::require_all(support::message_of<holdfast::error>([&] { f.save(bad).restore(into); }), "the saved state of a random generator is none that a " + sound.engine + " can be in");
+  }
+  for (const std::size_t n : {sound.state.size() + 1, sound.state.size() / 2, std::size_t{0}}) {
+    auto bad = sound;
+    bad.state.resize(n);
+    BOOST_TEST(!holdfast::detail::engine_words<Engine>::fit(bad.state));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(text_that_is_no_state_is_refused) {
   std::string text = "no numbers at all";
   std::mt19937 engine;

@@ -1,10 +1,12 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -45,6 +47,8 @@ class checkpoint_file {
     const auto bytes = reader_->map(e);
     if (bytes == nullptr) throw format_error(reader_->file() + ": /" + e.path + ": cannot be mapped: the file is not sealed; read() copies it");
     if (reinterpret_cast<std::uintptr_t>(bytes.get()) % alignof(T) != 0) throw format_error(reader_->file() + ": /" + e.path + ": is not aligned in the file; read() copies it");
+    if (std::is_same_v<T, bool> && std::any_of(bytes.get(), bytes.get() + e.bytes, [](std::byte b) { return b > std::byte{1}; }))
+      throw format_error(reader_->file() + ": /" + e.path + ": expected bytes of 0 and 1, found others in a tensor of bool");
     return {reinterpret_cast<const T*>(bytes.get()), e.bytes / sizeof(T)};
   }
 

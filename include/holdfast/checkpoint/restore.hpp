@@ -87,17 +87,31 @@ class apply_walk final : public walk {
 
 inline constexpr std::size_t read_piece = std::size_t{4} << 20;
 
+/// Makes bytes that are neither 0 nor 1 into 1, since a program that reads such a bool has no defined behaviour; whether
+/// there were none.
+inline bool make_bools(std::span<std::byte> bytes) {
+  bool sound = true;
+  for (std::byte& b : bytes) {
+    if (b <= std::byte{1}) continue;
+    b = std::byte{1};
+    sound = false;
+  }
+  return sound;
+}
+
 /// Reads one tensor to where it belongs, or nowhere to verify it only, digesting what was read on the way.
 inline void read_tensor(const hdf5::reader& from, const entry& e, const tensor_view* target, bool verified, std::vector<std::byte>& in, std::vector<std::byte>& out) {
   block_digest d = from.content_digest();
   const bool direct = target != nullptr && target->contiguous() && target->dtype() == e.dtype;
   const std::uint64_t item = size_of(e.dtype), elements = e.bytes / item, at_once = std::max<std::uint64_t>(read_piece / item, 1);
+  bool sound = true;
   for (std::uint64_t first = 0; first < elements;) {
     const std::uint64_t n = std::min(at_once, elements - first);
     if (!direct) in.resize(std::max<std::size_t>(in.size(), n * item));
     std::byte* const piece = direct ? target->data() + first * item : in.data();
     from.read(e, first, n, piece);
     if (verified) d.update({piece, n * item});
+    if (e.dtype == dtype::boolean && !make_bools({piece, n})) sound = false;
     if (target != nullptr && !direct) {
       const std::byte* ready = piece;
       if (target->dtype() != e.dtype) {
@@ -110,6 +124,7 @@ inline void read_tensor(const hdf5::reader& from, const entry& e, const tensor_v
     first += n;
   }
   if (verified) from.verify(e, d.finish());
+  if (!sound) throw format_error(from.file() + ": /" + e.path + ": expected bytes of 0 and 1, found others in a tensor of bool; it was not written by holdfast");
 }
 
 /// How much of the state an error in the middle of a restore leaves changed.

@@ -133,7 +133,14 @@ class saver {
     for (const auto& i : m.items())
       if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
     const bool keyed = options.key != nullptr;
-    if (!layout_ || !layout_->fits(m, keyed)) layout_ = hdf5::compile(m, keyed);
+    if (layout_ && layout_->fits(m, keyed)) return;
+    layout_ = hdf5::compile(m, keyed);
+    try {
+      hdf5::detail::names(layout_->entries, "");  // what a reader would refuse is not written
+    } catch (const format_error&) {
+      layout_.reset();
+      throw error("the parts of this state that are shared have too many names: groups of links to groups of links; save them once, under a name of their own");
+    }
   }
 
   /// What the state should have and has not is said once, not with every checkpoint.

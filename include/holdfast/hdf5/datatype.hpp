@@ -111,6 +111,7 @@ inline std::optional<dtype> dtype_from(hid_t type) {
       if (H5Tget_nmembers(type) != 2) return std::nullopt;
       // Big-endian members compare unequal; H5Dread converts them by name, so the names decide.
       if (H5Tget_member_index(type, "r") != 0 || H5Tget_member_index(type, "i") != 1) return std::nullopt;
+      if (H5Tget_member_offset(type, 0) != 0 || H5Tget_member_offset(type, 1) != size / 2) return std::nullopt;
       const handle real = checked(H5Tget_member_type(type, 0), &H5Tclose, "H5Tget_member_type");
       const handle imaginary = checked(H5Tget_member_type(type, 1), &H5Tclose, "H5Tget_member_type");
       for (const auto& [part, whole] : {std::pair(dtype::float32, dtype::complex64), std::pair(dtype::float64, dtype::complex128)})

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -24,22 +25,19 @@
 namespace holdfast::hdf5 {
 
 /// Any HDF5 file, read through libhdf5: one made by h5py or Keras, or a checkpoint that another program rewrote, whose
-/// digests in /holdfast/digests are still compared. It follows no soft or external link, reads no virtual dataset or
-/// external storage, and loads no filter plugin. libhdf5 is not safe on hostile files: only for files one trusts.
+/// digests in /holdfast/digests are still compared. It follows no soft, external or user-defined link, reads no virtual
+/// dataset or external storage, loads no filter plugin, and takes memory in proportion to the file, whatever that says of
+/// itself. libhdf5 keeps no such promise, and crashes on some hostile files: only for files one trusts.
 class foreign_reader final : public reader {
  public:
-  explicit foreign_reader(std::shared_ptr<io::file> opened)
-      : reader(opened->path(), false), disk_(std::move(opened)), image_(disk_->size(), [this](std::uint64_t at, std::span<std::byte> out) {
-          const std::uint64_t size = image_.end(), n = at < size ? std::min<std::uint64_t>(out.size(), size - at) : 0;
-          if (n != 0) disk_->read_at(at, out.first(n));
-          std::fill(out.begin() + static_cast<std::ptrdiff_t>(n), out.end(), std::byte{0});
-        }) {
+  explicit foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), size_(opened->size()), opened_(std::move(opened), size_) {
     const quiet_errors quiet;
     const plugins_off no_plugins;
-    access_ = image_access(image_);
-    hdf5_ = checked(H5Fopen("holdfast", H5F_ACC_RDONLY, access_.get()), &H5Fclose, file() + ": cannot open it as HDF5");
+    links_ = checked(H5Pcreate(H5P_LINK_ACCESS), &H5Pclose, "H5Pcreate");
+    checked(H5Pset_elink_cb(links_.get(), &follow_none, nullptr), "H5Pset_elink_cb");
+    opened_.file = checked(H5Fopen("holdfast", H5F_ACC_RDONLY, opened_.access.get()), &H5Fclose, file() + ": cannot open it as HDF5");
     std::vector<entry> found;
-    const handle root = checked(H5Gopen2(hdf5_.get(), "/", H5P_DEFAULT), &H5Gclose, file() + ": cannot open the root group");
+    const handle root = checked(H5Gopen2(opened_.file.get(), "/", H5P_DEFAULT), &H5Gclose, file() + ": cannot open the root group");
     std::map<address, std::string> seen;
     seen.emplace(address_of(root.get()), "");
     walk(root.get(), "", 0, seen, found);
@@ -58,13 +56,14 @@ class foreign_reader final : public reader {
     const quiet_errors quiet;
     const plugins_off no_plugins;
     const std::string what = file() + ": /" + path + ": cannot read";
-    if (open_path_ != path) {
-      open_ = dataset(path, what);
-      open_path_ = path;
+    if (opened_.path != path) {
+      opened_.path.clear();
+      opened_.dataset = dataset(path, what);
+      opened_.path = path;
     }
     const std::size_t width = e.dtype == dtype::string ? static_cast<std::size_t>(e.shape.back()) : 0;
-    const handle memory_type = native_type(open_.get(), e.dtype);
-    const handle space = checked(H5Dget_space(open_.get()), &H5Sclose, what);
+    const handle memory_type = native_type(opened_.dataset.get(), e.dtype);
+    const handle space = checked(H5Dget_space(opened_.dataset.get()), &H5Sclose, what);
     const std::size_t rank = e.shape.rank() - (width != 0);
     if (width != 0) {
       // Elements of the file are whole strings.
@@ -92,7 +91,7 @@ class foreign_reader final : public reader {
       for (std::size_t i = axis; i < rank; ++i) size[i] = dims[i];
       if (rank != 0) checked(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), what);
       const handle memory = checked(H5Screate_simple(1, &n, nullptr), &H5Sclose, what);
-      checked(H5Dread(open_.get(), memory_type.get(), memory.get(), space.get(), H5P_DEFAULT, out), what);
+      checked(H5Dread(opened_.dataset.get(), memory_type.get(), memory.get(), space.get(), H5P_DEFAULT, out), what);
       out += n * item;
       first += n;
       count -= n;
@@ -107,6 +106,28 @@ class foreign_reader final : public reader {
  private:
   using address = std::array<unsigned char, 16>;
   static constexpr int max_depth = 256;
+
+  /// The file as libhdf5 has it, closed in silence. A damaged one may not let itself be closed: libhdf5 then goes on using what it
+  /// reads from, at the latest when the process ends, and so that stays.
+  struct opened_file {
+    std::unique_ptr<memory_image> image;
+    handle access, file, dataset;  // the dataset that was read last, which is mostly read next
+    std::string path;
+
+    opened_file(std::shared_ptr<io::file> disk, std::uint64_t size)
+        : image(std::make_unique<memory_image>(size, [disk = std::move(disk), size](std::uint64_t at, std::span<std::byte> out) {
+            const std::uint64_t n = at < size ? std::min<std::uint64_t>(out.size(), size - at) : 0;
+            if (n != 0) disk->read_at(at, out.first(n));
+            std::fill(out.begin() + static_cast<std::ptrdiff_t>(n), out.end(), std::byte{0});
+          })),
+          access(image_access(*image)) {}
+    opened_file(const opened_file&) = delete;
+    ~opened_file() {
+      const quiet_errors quiet;
+      const bool closed = dataset.close();
+      if (!file.close() || !closed) (void)image.release();
+    }
+  };
 
   /// Filter plugins are code: none is loaded while a file of unknown origin is open.
   class plugins_off {
@@ -136,30 +157,63 @@ class foreign_reader final : public reader {
     return a;
   }
 
+  static herr_t follow_none(const char*, const char*, const char*, const char*, unsigned*, hid_t, void*) { return -1; }
+
+  // What a file may ask for. A link takes 12 bytes of it at least. gzip packs at most 1032 to 1, and what was declared and
+  // never written takes none, of which an honest file has little.
+  std::uint64_t most_links() const { return 1024 + size_ / 8; }
+  std::uint64_t most_name_bytes() const { return (std::uint64_t{1} << 20) + 64 * size_; }
+  std::uint64_t most_content() const { return (std::uint64_t{64} << 20) + 1040 * size_; }
+
+  /// The dataset that was found at that path, and no other: names may stand twice in a group of a hostile file.
   handle dataset(const std::string& path, const std::string& what) const {
     const handle access = checked(H5Pcreate(H5P_DATASET_ACCESS), &H5Pclose, what);
+    checked(H5Pset_elink_cb(access.get(), &follow_none, nullptr), what);
     // A compressed chunk that does not fit the cache would be unpacked again for every piece of it.
     checked(H5Pset_chunk_cache(access.get(), 12421, std::size_t{16} << 20, 1.0), what);
-    return checked(H5Dopen2(hdf5_.get(), path.c_str(), access.get()), &H5Dclose, what);
+    handle set = checked(H5Dopen2(opened_.file.get(), path.c_str(), access.get()), &H5Dclose, what);
+    if (const auto found = described_.find(path); found != described_.end() && found->second != address_of(set.get())) throw format_error(what + ": two objects of one name");
+    return set;
   }
 
-  void walk(hid_t group, const std::string& path, int depth, std::map<address, std::string>& seen, std::vector<entry>& found) {
-    if (depth > max_depth) throw format_error(file() + ": /" + path + ": groups nested deeper than " + std::to_string(max_depth));
-    std::vector<std::string> names;
+  /// The hard links of a group.
+  std::vector<std::string> links_of(hid_t group, const std::string& path) {
+    struct listing {
+      std::vector<std::string> names;
+      std::uint64_t left, bytes_left, above;
+      bool too_many = false;
+    } found{{}, most_links() - links_seen_, most_name_bytes() - name_bytes_, path.size() + 1};
     const auto collect = [](hid_t, const char* name, const H5L_info_t* link, void* out) -> herr_t {
+      auto& l = *static_cast<listing*>(out);
+      const std::uint64_t bytes = l.above + std::strlen(name);
+      l.too_many = l.left == 0 || l.bytes_left < bytes;
+      if (l.too_many) return 1;  // enough
+      --l.left;
+      l.bytes_left -= bytes;
       try {
-        if (link->type == H5L_TYPE_HARD) static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+        if (link->type == H5L_TYPE_HARD) l.names.emplace_back(name);
         return 0;
       } catch (...) {
         return -1;
       }
     };
-    checked(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect, &names), file() + ": /" + path + ": cannot list the group");
-    for (const std::string& name : names) {
+    checked(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect, &found), file() + ": /" + path + ": cannot list the group");
+    if (found.too_many) throw format_error(file() + ": /" + path + ": more names than a file of " + std::to_string(size_) + " bytes can hold");
+    links_seen_ = most_links() - found.left;
+    name_bytes_ = most_name_bytes() - found.bytes_left;
+    return std::move(found.names);
+  }
+
+  void walk(hid_t group, const std::string& path, int depth, std::map<address, std::string>& seen, std::vector<entry>& found) {
+    if (depth > max_depth) throw format_error(file() + ": /" + path + ": groups nested deeper than " + std::to_string(max_depth));
+    for (const std::string& name : links_of(group, path)) {
       const std::string whole = path.empty() ? name : path + "/" + name;
+      // HDF5 has no such names, and would follow one with '/' through links of any kind.
+      if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) throw format_error(file() + ": /" + whole + ": a link with a name that HDF5 does not allow");
       if (whole == library_group) continue;
-      const handle object = checked(H5Oopen(group, name.c_str(), H5P_DEFAULT), &H5Oclose, file() + ": /" + whole + ": cannot open");
-      const auto [first, is_new] = seen.emplace(address_of(object.get()), whole);
+      const handle object = checked(H5Oopen(group, name.c_str(), links_.get()), &H5Oclose, file() + ": /" + whole + ": cannot open");
+      const address place = address_of(object.get());
+      const auto [first, is_new] = seen.emplace(place, whole);
       const H5I_type_t type = H5Iget_type(object.get());
       if (!is_new) {
         // A group that contains itself has no end; everything else shared is a second name.
@@ -169,73 +223,163 @@ class foreign_reader final : public reader {
         found.push_back({.path = whole, .kind = entry_kind::group});
         walk(object.get(), whole, depth + 1, seen, found);
       } else if (type == H5I_DATASET) {
+        described_.emplace(whole, place);
         found.push_back(describe_dataset(object.get(), whole));
       }
     }
+  }
+
+  /// Why a dataset must not be read at all, whatever its type; nothing if it may. It is asked before anything else is: the
+  /// extents of a virtual dataset are already read from other files.
+  std::string refused(hid_t set, const std::string& what) const {
+    const handle creation = checked(H5Dget_create_plist(set), &H5Pclose, what);
+    const H5D_layout_t layout = checked(H5Pget_layout(creation.get()), what);
+    if (layout == H5D_VIRTUAL) return "a virtual dataset, whose data is in other files";
+    if (layout != H5D_CONTIGUOUS && layout != H5D_COMPACT && layout != H5D_CHUNKED) return "a dataset of a layout that is not known";
+    if (checked(H5Pget_external_count(creation.get()), what) != 0) return "a dataset in external storage";
+    for (int i = 0; i < checked(H5Pget_nfilters(creation.get()), what); ++i) {
+      unsigned flags = 0, config = 0;
+      std::size_t values = 0;
+      const H5Z_filter_t filter = checked(H5Pget_filter2(creation.get(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config), what);
+      if (filter > H5Z_FILTER_SCALEOFFSET) return "a dataset with filter " + std::to_string(filter) + ", which is not HDF5's own";
+    }
+    const handle type = checked(H5Dget_type(set), &H5Tclose, what), space = checked(H5Dget_space(set), &H5Sclose, what);
+    if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) return {};
+    std::vector<hsize_t> dims(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space.get()), what)));
+    if (dims.size() > shape::max_rank) return "a dataset of " + std::to_string(dims.size()) + " dimensions";
+    if (!dims.empty()) checked(H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr), what);
+    if (!holds(dims, H5Tget_size(type.get()))) return "a dataset of more bytes than a file of " + std::to_string(size_) + " holds";
+    if (layout != H5D_CHUNKED) {
+      // libhdf5 reads beyond its own memory where the length that is stored beside the shape differs, or data is outside the file.
+      const hsize_t stored = H5Dget_storage_size(set), given = static_cast<hsize_t>(checked(H5Sget_simple_extent_npoints(space.get()), what)) * bytes_in_file(type.get());
+      if (stored != given && bytes_in_file(type.get()) != 0 && (stored != 0 || layout == H5D_COMPACT)) return "a dataset whose data has another length than its type and shape give";
+      const haddr_t place = layout == H5D_CONTIGUOUS ? H5Dget_offset(set) : HADDR_UNDEF;
+      return place == HADDR_UNDEF || (place <= size_ && given <= size_ - place) ? "" : "a dataset whose data lies outside the file";
+    }
+    dims.resize(shape::max_rank);
+    dims.resize(static_cast<std::size_t>(checked(H5Pget_chunk(creation.get(), static_cast<int>(dims.size()), dims.data()), what)));
+    return holds(dims, H5Tget_size(type.get())) ? std::string() : "a dataset in chunks of more bytes than a file of " + std::to_string(size_) + " holds";
+  }
+
+  /// Of one element; 0 where that is not the size it has in memory.
+  std::size_t bytes_in_file(hid_t type) const {
+    if (H5Tdetect_class(type, H5T_VLEN) > 0 || H5Tdetect_class(type, H5T_REFERENCE) > 0) return 0;
+    if (H5Tis_variable_str(type) <= 0) return H5Tget_class(type) == H5T_COMPOUND && H5Tdetect_class(type, H5T_STRING) > 0 ? 0 : H5Tget_size(type);
+    const handle creation = checked(H5Fget_create_plist(opened_.file.get()), &H5Pclose, "H5Fget_create_plist");
+    std::size_t address_bytes = 0, length_bytes = 0;
+    checked(H5Pget_sizes(creation.get(), &address_bytes, &length_bytes), "H5Pget_sizes");
+    return 4 + address_bytes + 4;  // length, and where in which heap
+  }
+
+  /// Whether a file of this size can hold so many elements of `item` bytes. Extents that no dataset has are too many, too.
+  bool holds(const std::vector<hsize_t>& dims, std::uint64_t item) const {
+    std::uint64_t bytes = std::max<std::uint64_t>(item, 1);
+    const bool none = std::find(dims.begin(), dims.end(), hsize_t{0}) != dims.end();
+    for (const hsize_t n : dims) {
+      if (n > static_cast<hsize_t>(std::numeric_limits<std::int64_t>::max())) return false;
+      if (none) continue;
+      if (bytes > most_content() / n) return false;
+      bytes *= n;
+    }
+    return bytes <= most_content();
   }
 
   entry describe_dataset(hid_t set, const std::string& path) {
     entry e{.path = path};
     const std::string what = file() + ": /" + path + ": cannot describe";
     const auto cannot = [&](const std::string& why) {
-      e.dtype = holdfast::dtype{};
+      e = {.path = path, .dtype = holdfast::dtype{}};
       unreadable_.emplace(path, why);
       return e;
     };
-    const handle space = checked(H5Dget_space(set), &H5Sclose, what);
+    if (const std::string why = refused(set, what); !why.empty()) return cannot(why);
+    const handle space = checked(H5Dget_space(set), &H5Sclose, what), type = checked(H5Dget_type(set), &H5Tclose, what);
     if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) {
       e.kind = entry_kind::absent;
       return e;
     }
-    const handle creation = checked(H5Dget_create_plist(set), &H5Pclose, what);
-    if (H5Pget_layout(creation.get()) == H5D_VIRTUAL) return cannot("a virtual dataset, whose data is in other files");
-    if (H5Pget_external_count(creation.get()) > 0) return cannot("a dataset in external storage");
-    for (int i = 0; i < H5Pget_nfilters(creation.get()); ++i) {
-      unsigned flags = 0, config = 0;
-      std::size_t values = 0;
-      const H5Z_filter_t filter = H5Pget_filter2(creation.get(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
-      if (filter > H5Z_FILTER_SCALEOFFSET) return cannot("a dataset with filter " + std::to_string(filter) + ", which is not HDF5's own");
-    }
     std::vector<hsize_t> dims(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space.get()), what)));
-    checked(H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr), what);
+    if (!dims.empty()) checked(H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr), what);
     std::vector<std::int64_t> extents(dims.begin(), dims.end());
-    const handle type = checked(H5Dget_type(set), &H5Tclose, what);
-    if (H5Tget_class(type.get()) == H5T_STRING && H5Tis_variable_str(type.get()) > 0) {
-      read_variable_text(set, shape(extents), e);
+    const bool is_text = H5Tget_class(type.get()) == H5T_STRING;
+    if (is_text && extents.size() == shape::max_rank) return cannot("text of 32 dimensions, where its width would be one more");
+    if (is_text && H5Tis_variable_str(type.get()) > 0) {
+      if (!read_variable_text(set, shape(extents), e)) return cannot("text that padded to one width is more than a file of " + std::to_string(size_) + " bytes holds");
     } else {
       const auto known = dtype_from(type.get());
       if (!known) return cannot("HDF5 data of a class that has no dtype");
       e.dtype = *known;
-      if (const auto named = dtype_named(text_attribute(set, dtype_attribute)); *known == dtype::uint8 && named && needs_attribute(*named)) e.dtype = *named;
-      if (e.dtype == dtype::string) extents.push_back(static_cast<std::int64_t>(H5Tget_size(type.get())));
+      if (*known == dtype::uint8)
+        if (const auto named = dtype_named(text_attribute(set, dtype_attribute)); named && needs_attribute(*named)) e.dtype = *named;
+      if (is_text) extents.push_back(static_cast<std::int64_t>(H5Tget_size(type.get())));
       e.shape = shape(std::move(extents));
     }
     e.bytes = static_cast<std::uint64_t>(e.shape.elements()) * size_of(e.dtype);
+    // One at a time each may be as large as a file can hold: together they may not, since a program takes them all.
+    if (e.bytes > most_content() - content_) return cannot("a dataset that with those before it is more than a file of " + std::to_string(size_) + " bytes holds");
+    content_ += e.bytes;
     return e;
   }
 
-  /// h5py's str: variable-length strings live in a heap and are read whole, padded to one width.
-  void read_variable_text(hid_t set, const shape& extents, entry& e) {
+  /// Where libhdf5 puts variable-length text, with a limit: many strings may be one and the same place of a file.
+  struct text_memory {
+    std::uint64_t left;
+    std::vector<std::unique_ptr<char[]>> strings{};
+    static void* take(std::size_t bytes, void* of) {
+      auto& m = *static_cast<text_memory*>(of);
+      if (bytes > m.left) return nullptr;
+      m.left -= bytes;
+      try {
+        m.strings.push_back(std::make_unique<char[]>(bytes + 1));
+        return m.strings.back().get();
+      } catch (...) {
+        return nullptr;
+      }
+    }
+    static void keep(void*, void*) {}  // all are given back together, also those that libhdf5 loses when it fails
+  };
+
+  /// libhdf5 takes the memory for a string of the length that the dataset gives, up to 4 GiB, before it looks whether there is one:
+  /// whether all lengths are within the file, as far as they can be seen from here, which is where they lie side by side.
+  bool lengths_fit(hid_t set, std::size_t n, std::size_t item) const {
+    const haddr_t place = H5Dget_offset(set);
+    if (place == HADDR_UNDEF) return true;
+    std::vector<std::byte> stored(n * item);
+    opened_.image->read(place, stored);
+    for (std::size_t i = 0; i < n; ++i) {
+      std::uint32_t length;  // first, and little-endian
+      std::memcpy(&length, stored.data() + i * item, sizeof length);
+      if (length > size_) return false;
+    }
+    return true;
+  }
+
+  /// h5py's str: variable-length strings live in a heap and are read whole, padded to one width. Whether they could be.
+  bool read_variable_text(hid_t set, const shape& extents, entry& e) {
     const std::string what = file() + ": /" + e.path + ": cannot read text";
-    const handle type = checked(H5Dget_type(set), &H5Tclose, what), space = checked(H5Dget_space(set), &H5Sclose, what);
-    const auto n = static_cast<std::size_t>(extents.elements());
-    if (n > disk_->size()) throw format_error(what + ": more strings than bytes in the file");
-    std::vector<char*> strings(n);
-    checked(H5Dread(set, type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, strings.data()), what);
+    const handle type = checked(H5Dget_type(set), &H5Tclose, what), transfer = checked(H5Pcreate(H5P_DATASET_XFER), &H5Pclose, what);
+    if (!lengths_fit(set, static_cast<std::size_t>(extents.elements()), bytes_in_file(type.get()))) throw format_error(what + ": strings longer than the file");
+    text_memory memory{most_content()};
+    checked(H5Pset_vlen_mem_manager(transfer.get(), &text_memory::take, &memory, &text_memory::keep, nullptr), what);
+    std::vector<char*> strings(static_cast<std::size_t>(extents.elements()));
+    if (!strings.empty()) checked(H5Dread(set, type.get(), H5S_ALL, H5S_ALL, transfer.get(), strings.data()), what);
     std::size_t width = 0;
     for (const char* s : strings) width = std::max(width, s == nullptr ? 0 : std::strlen(s));
+    if (width != 0 && strings.size() > (most_content() - content_) / width) return false;
     std::string& text = texts_[e.path];
+    text.reserve(strings.size() * width);
     for (const char* s : strings) {
       const std::size_t length = s == nullptr ? 0 : std::strlen(s);
       text.append(s == nullptr ? "" : s, length).append(width - length, '\0');
     }
-    H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, strings.data());
     std::vector<std::int64_t> with_width = extents.extents();
     with_width.push_back(static_cast<std::int64_t>(width));
     e.dtype = dtype::string;
     e.shape = shape(std::move(with_width));
+    return true;
   }
 
+  /// Text of no more bytes than a dtype's name may have; nothing for everything else.
   static std::string text_attribute(hid_t object, const char* name) {
     if (H5Aexists(object, name) <= 0) return {};
     const handle a = checked(H5Aopen(object, name, H5P_DEFAULT), &H5Aclose, "H5Aopen");
@@ -248,6 +392,7 @@ class foreign_reader final : public reader {
       H5free_memory(s);
       return text;
     }
+    if (H5Tget_size(type.get()) > 64) return {};
     std::string text(H5Tget_size(type.get()), '\0');
     checked(H5Aread(a.get(), type.get(), text.data()), "H5Aread");
     return text.substr(0, text.find('\0'));
@@ -280,15 +425,33 @@ class foreign_reader final : public reader {
     return e != nullptr && e->kind == entry_kind::alias ? at(e->alias_of) : e;
   }
 
+  /// A dataset of ours, one element of that class; nothing where it is missing or not as holdfast writes it.
+  handle own_dataset(hid_t group, const char* name, H5T_class_t wanted, const std::string& what) const {
+    if (!is_hard_link(group, name)) return {};
+    handle set = checked(H5Oopen(group, name, links_.get()), &H5Oclose, what);
+    if (H5Iget_type(set.get()) != H5I_DATASET || !refused(set.get(), what).empty()) return {};
+    const handle type = checked(H5Dget_type(set.get()), &H5Tclose, what), space = checked(H5Dget_space(set.get()), &H5Sclose, what);
+    return H5Tget_class(type.get()) == wanted && H5Sget_simple_extent_npoints(space.get()) == 1 ? std::move(set) : handle();
+  }
+
+  bool is_hard_link(hid_t group, const char* name) const {
+    H5L_info_t link;
+    return H5Lexists(group, name, links_.get()) > 0 && H5Lget_info(group, name, &link, links_.get()) >= 0 && link.type == H5L_TYPE_HARD;
+  }
+
   /// Takes digests and step from the group that holdfast writes, where a rewritten checkpoint still has it.
   void read_own_group(hid_t root, std::vector<entry>& found) {
-    const std::string ours(library_group);
-    if (H5Lexists(root, library_group, H5P_DEFAULT) <= 0 || H5Lexists(root, (ours + "/" + digests_dataset).c_str(), H5P_DEFAULT) <= 0) return;
+    if (!is_hard_link(root, library_group)) return;
     const std::string what = file() + ": cannot read /holdfast";
-    const handle group = checked(H5Gopen2(root, library_group, H5P_DEFAULT), &H5Gclose, what);
-    if (text_attribute(group.get(), digest_attribute) == keyed_digest_name) return;  // only who has the key can compare them
-    const handle digests = dataset(ours + "/" + digests_dataset, what), type = checked(H5Dget_type(digests.get()), &H5Tclose, what);
-    if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) > 0 || H5Tget_size(type.get()) > disk_->size() * 1024) return;
+    const handle ours = checked(H5Oopen(root, library_group, links_.get()), &H5Oclose, what);
+    if (H5Iget_type(ours.get()) != H5I_GROUP) return;
+    if (const handle step = own_dataset(ours.get(), step_dataset, H5T_INTEGER, what); step.get() >= 0)
+      checked(H5Dread(step.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, &step_), what);
+    if (text_attribute(ours.get(), digest_attribute) == keyed_digest_name) return;  // only who has the key can compare them
+    const handle digests = own_dataset(ours.get(), digests_dataset, H5T_STRING, what);
+    if (digests.get() < 0) return;
+    const handle type = checked(H5Dget_type(digests.get()), &H5Tclose, what);
+    if (H5Tis_variable_str(type.get()) != 0) return;
     std::string text(H5Tget_size(type.get()), '\0');
     checked(H5Dread(digests.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()), what);
     for (std::size_t at = 0; at < text.size();) {
@@ -310,9 +473,6 @@ class foreign_reader final : public reader {
         e->bytes = 0;
       }
     }
-    if (H5Lexists(root, (ours + "/" + step_dataset).c_str(), H5P_DEFAULT) <= 0) return;
-    const handle step = dataset(ours + "/" + step_dataset, what);
-    checked(H5Dread(step.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, &step_), what);
   }
 
   /// A string of another writer ends where its padding begins. In one of holdfast's, which has a digest, all bytes count.
@@ -329,12 +489,12 @@ class foreign_reader final : public reader {
     }
   }
 
-  std::shared_ptr<io::file> disk_;
-  memory_image image_;
-  handle access_, hdf5_;  // closed in the reverse order
+  std::uint64_t size_;
+  mutable opened_file opened_;
+  handle links_;
+  std::uint64_t links_seen_ = 0, name_bytes_ = 0, content_ = 0;  // found so far
+  std::map<std::string, address> described_;
   std::map<std::string, std::string> texts_, unreadable_;
-  mutable handle open_;
-  mutable std::string open_path_;
 };
 
 }  // namespace holdfast::hdf5

@@ -53,6 +53,20 @@ inline std::vector<digest> index_digests(std::span<const std::byte> encoded, con
   return d.finish();
 }
 
+/// Whether strings of this shape, whose width is its last extent, are more than `most`. HDF5 gives each a byte at least,
+/// and a restore makes each of them.
+inline bool more_rows_than(const shape& s, std::uint64_t most) {
+  std::uint64_t rows = 1;
+  bool too_many = false;
+  for (std::size_t i = 0; i + 1 < s.rank(); ++i) {
+    const auto n = static_cast<std::uint64_t>(s[i]);
+    if (n == 0) return false;
+    too_many = too_many || rows > most / n;
+    rows *= n;
+  }
+  return too_many;
+}
+
 }  // namespace detail
 
 /// Bytes of an index with these counts, without the digests that follow it; nothing if that overflows.
@@ -120,8 +134,12 @@ inline index decode(std::span<const std::byte> in, const index_counts& counts, s
   if (encoded_bytes(counts) != in.size()) throw format_error(file + ": the index does not have the length its trailer says");
   const std::size_t extents_at = counts.entries * detail::record_bytes, blocks_at = extents_at + counts.extents * 8;
   const std::size_t names_at = blocks_at + counts.blocks * 16;
+  std::uint64_t unused_names = counts.names;
   const auto text = [&](std::uint64_t record, std::uint64_t at, std::uint64_t bytes) {
     if (at > counts.names || bytes > counts.names - at || bytes == 0) refuse(record, "a name outside the table of names");
+    // Names that shared bytes could together be as long as the square of the index.
+    if (bytes > unused_names) refuse(record, "names that overlap in the table of names");
+    unused_names -= bytes;
     std::string s(reinterpret_cast<const char*>(in.data()) + names_at + at, bytes);
     if (s.find('\0') != std::string::npos) refuse(record, "a name with NUL in it");
     return s;
@@ -162,6 +180,7 @@ inline index decode(std::span<const std::byte> in, const index_counts& counts, s
       const auto elements = static_cast<std::uint64_t>(e.shape.elements());
       if (e.bytes / size_of(e.dtype) != elements || e.bytes % size_of(e.dtype) != 0) refuse(i, "a length that its type and shape do not give");
       if (e.offset > end || e.bytes > end - e.offset) refuse(i, "data outside the file");
+      if (e.dtype == dtype::string && e.shape.back() == 0 && detail::more_rows_than(e.shape, end)) refuse(i, "more empty strings than bytes in the file");
       if (e.bytes != 0) used.emplace_back(e.offset, e.bytes);
       const std::uint64_t blocks = holdfast::detail::blocks_in(e.bytes, digest_block);
       if (blocks > 1 && (first_block > counts.blocks || blocks > counts.blocks - first_block)) refuse(i, "digests outside the table of digests");

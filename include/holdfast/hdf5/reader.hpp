@@ -16,6 +16,81 @@
 
 namespace holdfast::hdf5 {
 
+namespace detail {
+
+/// Every name of a file's entries: a second name of shared data gets what it names and, where that is a group, everything
+/// below it, links in it included. That multiplies: groups of links to groups of links have more names than memory holds,
+/// so there is a limit, in proportion to the file, which a save keeps too.
+struct names {
+  std::vector<entry> entries;       ///< by path
+  std::vector<std::size_t> origin;  ///< which of the given entries has the data of each
+
+  /// `given` is sorted by path. Throws `format_error` beginning with `file`.
+  names(const std::vector<entry>& given, const std::string& file) : given_(given), file_(file) {
+    for (const entry& e : given) bytes_ += e.path.size();
+    most_bytes_ = (std::uint64_t{1} << 26) + 256 * bytes_;
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      if (given[i].kind == entry_kind::alias) add_second_name(given[i].path, given[i].alias_of, 0);
+      else all_.emplace_back(given[i], i);
+    }
+    holdfast::detail::sort(all_, [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
+    for (std::size_t i = 1; i < all_.size(); ++i)
+      if (all_[i - 1].first.path == all_[i].first.path) throw format_error(file + ": /" + all_[i].first.path + ": two objects of one name" + of_no_save);
+    entries.reserve(all_.size());
+    origin.reserve(all_.size());
+    for (auto& [e, from] : all_) {
+      entries.push_back(std::move(e));
+      origin.push_back(from);
+    }
+    all_ = {};
+  }
+
+ private:
+  static constexpr std::size_t max_depth = 256;
+  static constexpr const char* of_no_save = "; the file is damaged or was not written by holdfast";
+  /// Of names, for that many of the file itself. 600 links to one group of 600 are within it.
+  static constexpr std::uint64_t most_names(std::uint64_t given) { return (std::uint64_t{1} << 16) + 256 * given; }
+
+  /// Links may lie in what a link leads to; what was saved never leads back to itself.
+  void add_second_name(const std::string& path, const std::string& target, std::size_t depth) {
+    if (depth > max_depth) without_end(path);
+    const auto from = [&](const std::string& p) {
+      return std::lower_bound(given_.begin(), given_.end(), p, [](const entry& x, const std::string& y) { return x.path < y; });
+    };
+    const auto exact = from(target);
+    if (exact != given_.end() && exact->path == target) add(exact, path);
+    else add({.path = path, .kind = entry_kind::group, .alias_of = target}, 0);
+    for (auto at = from(target + "/"); at != given_.end() && holdfast::detail::within(at->path, target); ++at) {
+      const std::string name = path + at->path.substr(target.size());
+      if (at->kind == entry_kind::alias) add_second_name(name, at->alias_of, depth + 1);
+      else add(at, name);
+    }
+  }
+
+  void add(std::vector<entry>::const_iterator named, const std::string& as) {
+    entry copy = *named;
+    copy.path = as;
+    if (copy.kind == entry_kind::tensor) copy.kind = entry_kind::alias;
+    copy.alias_of = named->path;
+    add(std::move(copy), static_cast<std::size_t>(named - given_.begin()));
+  }
+
+  void add(entry e, std::size_t from) {
+    bytes_ += e.path.size() + e.alias_of.size();
+    if (all_.size() >= most_names(given_.size()) || bytes_ > most_bytes_) without_end(e.path);
+    all_.emplace_back(std::move(e), from);
+  }
+
+  [[noreturn]] void without_end(const std::string& path) const { throw format_error(file_ + ": /" + path + ": links without end" + of_no_save); }
+
+  const std::vector<entry>& given_;
+  const std::string& file_;
+  std::vector<std::pair<entry, std::size_t>> all_;
+  std::uint64_t bytes_ = 0, most_bytes_ = 0;
+};
+
+}  // namespace detail
+
 /// A file open for reading: its entries, and the logical bytes of each, in C order and little-endian. Two kinds exist:
 /// a sealed checkpoint, read by its own index, and any other HDF5 file, read through libhdf5. Used by one thread.
 class reader {
@@ -69,21 +144,12 @@ class reader {
                                                                          : "; it was changed since, or the file is damaged; .verify = holdfast::verify::off reads it as it is"));
   }
 
-  /// Takes the entries of a file and gives every second name of shared data what it names, and, where that is a group,
-  /// everything below it. `origin` tells for each resulting entry which of the given ones has its data.
+  /// Takes the entries of a file, by path, with all names of shared data. Throws `format_error` for names without end
+  /// and for two of one name. `origin` tells for each resulting entry which of the given ones has its data.
   void set_entries(const std::vector<entry>& given) {
-    origins all;
-    for (std::size_t i = 0; i < given.size(); ++i) {
-      if (given[i].kind == entry_kind::alias) add_second_name(given, given[i].path, given[i].alias_of, 0, all);
-      else all.emplace_back(given[i], i);
-    }
-    holdfast::detail::sort(all, [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
-    entries_.clear();
-    origin_.clear();
-    for (auto& [e, from] : all) {
-      entries_.push_back(std::move(e));
-      origin_.push_back(from);
-    }
+    detail::names all(given, file_);
+    entries_ = std::move(all.entries);
+    origin_ = std::move(all.origin);
   }
 
   std::size_t origin(const entry& e) const { return origin_[static_cast<std::size_t>(&e - entries_.data())]; }
@@ -94,32 +160,6 @@ class reader {
   seal_key key_;
 
  private:
-  using origins = std::vector<std::pair<entry, std::size_t>>;
-  static constexpr std::size_t max_names = std::size_t{1} << 24, max_depth = 256;
-
-  /// Links may lie in what a link leads to; what was saved never leads back to itself.
-  void add_second_name(const std::vector<entry>& given, const std::string& path, const std::string& target, std::size_t depth, origins& all) const {
-    if (depth > max_depth || all.size() > max_names) throw format_error(file_ + ": /" + path + ": links without end; the file is damaged or was not written by holdfast");
-    const auto from = [&](const std::string& p) {
-      return std::lower_bound(given.begin(), given.end(), p, [](const entry& x, const std::string& y) { return x.path < y; });
-    };
-    const auto add = [&](std::vector<entry>::const_iterator named, const std::string& as) {
-      entry copy = *named;
-      copy.path = as;
-      if (copy.kind == entry_kind::tensor) copy.kind = entry_kind::alias;
-      copy.alias_of = named->path;
-      all.emplace_back(std::move(copy), static_cast<std::size_t>(named - given.begin()));
-    };
-    const auto exact = from(target);
-    if (exact != given.end() && exact->path == target) add(exact, path);
-    else all.emplace_back(entry{.path = path, .kind = entry_kind::group, .alias_of = target}, 0);
-    for (auto at = from(target + "/"); at != given.end() && holdfast::detail::within(at->path, target); ++at) {
-      const std::string name = path + at->path.substr(target.size());
-      if (at->kind == entry_kind::alias) add_second_name(given, name, at->alias_of, depth + 1, all);
-      else add(at, name);
-    }
-  }
-
   std::string file_;
   bool sealed_;
   std::vector<entry> entries_;

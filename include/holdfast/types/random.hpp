@@ -1,9 +1,11 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <locale>
 #include <random>
+#include <span>
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -94,6 +96,47 @@ struct type_name<std::shuffle_order_engine<E, k>> {
   static std::string get() { return "shuffle_order_engine" + join({k}) + " of " + type_name<E>::get(); }
 };
 
+/// Whether integers are a state that an engine can be in. The standard libraries read back whatever there is, and an engine
+/// with a position beyond its words then reads and writes beyond them. libstdc++ streams a position that libc++ does not.
+template <class E>
+struct engine_words;
+
+template <class E>
+bool are_words(std::span<const std::uint64_t> words) {
+  return std::all_of(words.begin(), words.end(), [](std::uint64_t x) { return E::min() <= x && x <= E::max(); });
+}
+
+template <class U, std::size_t w, std::size_t n, std::size_t m, std::size_t r, U a, std::size_t u, U d, std::size_t s, U b, std::size_t t, U c, std::size_t l, U f>
+struct engine_words<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>> {
+  static bool fit(std::span<const std::uint64_t> state) {
+    if (state.size() != n && (state.size() != n + 1 || state.back() > n)) return false;
+    return are_words<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>>(state.first(n));
+  }
+};
+template <class U, U a, U c, U m>
+struct engine_words<std::linear_congruential_engine<U, a, c, m>> {
+  static bool fit(std::span<const std::uint64_t> state) { return state.size() == 1 && are_words<std::linear_congruential_engine<U, a, c, m>>(state); }
+};
+template <class U, std::size_t w, std::size_t s, std::size_t r>
+struct engine_words<std::subtract_with_carry_engine<U, w, s, r>> {
+  static bool fit(std::span<const std::uint64_t> state) {
+    if (state.size() != r + 1 && (state.size() != r + 2 || state.back() >= r)) return false;
+    return state[r] <= 1 && are_words<std::subtract_with_carry_engine<U, w, s, r>>(state.first(r));
+  }
+};
+template <class E, std::size_t p, std::size_t r>
+struct engine_words<std::discard_block_engine<E, p, r>> {
+  static bool fit(std::span<const std::uint64_t> state) { return !state.empty() && state.back() <= p && engine_words<E>::fit(state.first(state.size() - 1)); }
+};
+template <class E, std::size_t w, class U>
+struct engine_words<std::independent_bits_engine<E, w, U>> : engine_words<E> {};
+template <class E, std::size_t k>
+struct engine_words<std::shuffle_order_engine<E, k>> {
+  static bool fit(std::span<const std::uint64_t> state) {
+    return state.size() > k && are_words<E>(state.last(k + 1)) && engine_words<E>::fit(state.first(state.size() - k - 1));
+  }
+};
+
 template <class E>
 struct engine_traits {
   static void visit(E& e, visitor& v) {
@@ -107,6 +150,7 @@ struct engine_traits {
           return s;
         },
         [&e](const engine_state& s) {
+          if (!engine_words<E>::fit(s.state)) throw error("the saved state of a random generator is none that a " + s.engine + " can be in");
           std::string text;
           for (std::uint64_t x : s.state) text += std::to_string(x) + " ";
           stream_back(text, e);
