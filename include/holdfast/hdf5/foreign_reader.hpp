@@ -108,7 +108,8 @@ class foreign_reader final : public reader {
   static constexpr int max_depth = 256;
 
   /// The file as libhdf5 has it, closed in silence. A damaged one may not let itself be closed: libhdf5 then goes on using what it
-  /// reads from, at the latest when the process ends, and so that stays.
+  /// reads from, and so that stays. When the process ends it may still crash over such a file (1.10 does; H5dont_atexit, called
+  /// before its first function, stops it).
   struct opened_file {
     std::unique_ptr<memory_image> image;
     handle access, file, dataset;  // the dataset that was read last, which is mostly read next
