@@ -1,5 +1,5 @@
 // A whole sealed file, of which every digest is made right before it is read: listed, verified, mapped and restored. An input is
-// the file. The trailer's reserved bytes choose how it is restored: 120 bits of options, 121 how it is verified.
+// the file. The trailer's reserved bytes choose how it is restored: 160 bits of options, 161 how it is verified, 162 what is bound.
 #include <holdfast/holdfast.hpp>
 
 #include "../checkpoint/sample.hpp"
@@ -90,7 +90,7 @@ void read_all(const hdf5::reader& r) {
 }
 
 restore_options options_in(std::span<const std::byte> file) {
-  const auto reserved = file.last(hdf5::trailer::bytes).subspan(120);
+  const auto reserved = file.last(hdf5::trailer::bytes).subspan(160);
   const auto bits = static_cast<unsigned>(reserved[0]), how = static_cast<unsigned>(reserved[1]);
   restore_options o;
   if ((bits & 1) != 0) o.missing = on_missing::keep;
@@ -116,8 +116,8 @@ void run(std::span<const std::byte> input) {
   file.assign(input.begin(), input.end());
   support::reseal(file);
   const restore_options options = options_in(file);
-  const bool with_random = (static_cast<unsigned>(file[file.size() - 70]) & 1) != 0;
-  model to((static_cast<unsigned>(file[file.size() - 70]) & 2) != 0);
+  const bool with_random = (static_cast<unsigned>(file[file.size() - 30]) & 1) != 0;
+  model to((static_cast<unsigned>(file[file.size() - 30]) & 2) != 0);
   if (with_random) to.bind_random();
   const std::string before = support::contents(to.bound);
   // Pieces and windows of a fixed size, and what is in proportion to the file; with links, to the names they give.
@@ -150,9 +150,9 @@ void run(std::span<const std::byte> input) {
 
 std::vector<seed_input> seeds() {
   const auto with_options = [](bytes file, unsigned options, unsigned how, unsigned random) {
-    file[file.size() - 72] = static_cast<std::byte>(options);
-    file[file.size() - 71] = static_cast<std::byte>(how);
-    file[file.size() - 70] = static_cast<std::byte>(random);
+    file[file.size() - 32] = static_cast<std::byte>(options);
+    file[file.size() - 31] = static_cast<std::byte>(how);
+    file[file.size() - 30] = static_cast<std::byte>(random);
     support::reseal(file);
     return file;
   };
