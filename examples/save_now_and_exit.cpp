@@ -55,6 +55,10 @@ int train(const std::string& folder, std::int64_t steps) {
 
   holdfast::checkpoint_directory checkpoints(folder, {.keep_last = 2});
   if (const auto found = checkpoints.restore_latest(state)) std::cout << "resumed at step " << found->step << std::endl;
+  if (step >= steps) {
+    std::cout << "nothing left to do" << std::endl;
+    return 0;
+  }
 
   const holdfast::preemption_signal preempted;
   double loss = 0;

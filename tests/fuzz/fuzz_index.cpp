@@ -16,7 +16,7 @@ constexpr std::size_t header = 6;
 /// What a reader makes of an index: all names of shared data.
 class listing final : public hdf5::reader {
  public:
-  explicit listing(const hdf5::index& x) : reader("f.h5", true) { set_entries(x.entries); }
+  explicit listing(const hdf5::index& x) : hdf5::reader("f.h5", true) { set_entries(x.entries); }
   void read(const entry&, std::uint64_t, std::uint64_t, std::byte*) const override {}
 };
 

@@ -9,9 +9,9 @@ namespace {
 /// A reader of given entries, without a file.
 class listed final : public hdf5::reader {
  public:
-  explicit listed(std::vector<entry> all, bool sealed = false) : reader("f.h5", sealed) { set_entries(std::move(all)); }
+  explicit listed(std::vector<entry> all, bool sealed = false) : hdf5::reader("f.h5", sealed) { set_entries(std::move(all)); }
   void read(const entry&, std::uint64_t, std::uint64_t, std::byte*) const override {}
-  using reader::origin;
+  using hdf5::reader::origin;
 
   /// "path kind->target" for every entry.
   std::string text() const {

@@ -44,7 +44,8 @@ struct tensor_difference {
 namespace detail {
 
 /// Floating-point numbers in order, as integers: neighbours differ by one, and -0 and +0 are the same. Nothing for NaN.
-inline std::optional<std::int64_t> ordered(const std::byte* at, dtype t) {
+template <class = void>
+std::optional<std::int64_t> ordered(const std::byte* at, dtype t) {
   std::uint64_t bits = 0;
   std::memcpy(&bits, at, size_of(t));
   double value = 0;
@@ -55,7 +56,8 @@ inline std::optional<std::int64_t> ordered(const std::byte* at, dtype t) {
   return bits & sign ? -magnitude : magnitude;
 }
 
-inline std::string element_text(const std::byte* at, dtype t) {
+template <class = void>
+std::string element_text(const std::byte* at, dtype t) {
   std::ostringstream out;
   out.precision(17);
   if (t == dtype::string) {
@@ -84,7 +86,8 @@ inline std::string element_text(const std::byte* at, dtype t) {
   return out.str();
 }
 
-inline std::vector<std::byte> content(const hdf5::reader& from, const entry& e) {
+template <class = void>
+std::vector<std::byte> content(const hdf5::reader& from, const entry& e) {
   std::vector<std::byte> bytes(e.bytes);
   from.read(e, 0, e.bytes / size_of(e.dtype), bytes.data());
   block_digest d = from.content_digest();
@@ -94,14 +97,16 @@ inline std::vector<std::byte> content(const hdf5::reader& from, const entry& e) 
 }
 
 /// Whether a path is a group there, be it only because something lies below it.
-inline bool is_group(const hdf5::reader& in, const std::string& path) {
+template <class = void>
+bool is_group(const hdf5::reader& in, const std::string& path) {
   const auto& all = in.entries();
   const auto at = std::lower_bound(all.begin(), all.end(), path + "/", [](const entry& e, const std::string& p) { return e.path < p; });
   return at != all.end() && within(at->path, path);
 }
 
 /// The first, the number and the largest of the differences between two tensors of one dtype and shape.
-inline tensor_difference compare_content(const entry& e, const std::vector<std::byte>& a, const std::vector<std::byte>& b) {
+template <class = void>
+tensor_difference compare_content(const entry& e, const std::vector<std::byte>& a, const std::vector<std::byte>& b) {
   tensor_difference d{.path = e.path};
   const std::size_t item = size_of(e.dtype);
   const bool real = family_of(e.dtype) == family::real;
@@ -131,7 +136,8 @@ inline tensor_difference compare_content(const entry& e, const std::vector<std::
 
 /// Compares two checkpoints bit for bit, path by path; nothing where they are equal. `ulps` is left out where a NaN takes
 /// part. Tensors whose digests agree are not read. Throws as `checkpoint_file` does.
-inline std::vector<tensor_difference> compare(const std::string& expected, const std::string& found, trust trusted = trust::sealed_only) {
+template <class = void>
+std::vector<tensor_difference> compare(const std::string& expected, const std::string& found, trust trusted = trust::sealed_only) {
   const auto a = detail::open_reader(expected, trusted), b = detail::open_reader(found, trusted);
   const auto describe_entry = [](const entry* e) {
     if (e == nullptr) return std::string("nothing of that name");

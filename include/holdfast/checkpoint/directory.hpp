@@ -68,10 +68,11 @@ struct found {
 
 /// The checkpoints of one training run: a folder of files named by step, of which the newest is whole whatever happens.
 /// One process at a time may write to it; any number may read. Used by one thread.
-class checkpoint_directory {
+template <class>
+class basic_checkpoint_directory {
  public:
   /// Creates the folder where it is missing. Nothing is locked until the first save.
-  checkpoint_directory(const std::string& path, retention keep = {}) : path_(path), keep_(keep), storage_(keep.storage != nullptr ? *keep.storage : io::posix()) {
+  basic_checkpoint_directory(const std::string& path, retention keep = {}) : path_(path), keep_(keep), storage_(keep.storage != nullptr ? *keep.storage : io::posix()) {
     if (path.empty()) throw error("checkpoint_directory: empty path");
     while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
     if (keep.keep_last < 1) throw error(path_ + ": keep_last is " + std::to_string(keep.keep_last) + ", expected at least 1: the newest checkpoint is never deleted");
@@ -285,5 +286,6 @@ class checkpoint_directory {
   std::shared_ptr<void> lease_;
   saver saver_;  // last: it ends its work first, which uses the others
 };
+using checkpoint_directory = basic_checkpoint_directory<void>;
 
 }  // namespace holdfast

@@ -15,11 +15,12 @@
 namespace holdfast {
 
 /// A checkpoint open for reading, without live objects. What it returns stays valid while it lives. Used by one thread.
-class checkpoint_file {
+template <class>
+class basic_checkpoint_file {
  public:
   /// Throws `io_error`, `format_error` or `integrity_error` for a file that is not a whole checkpoint.
-  explicit checkpoint_file(const std::string& path, trust trusted = trust::sealed_only, const seal_key& key = {}) : reader_(detail::open_reader(path, trusted, nullptr, key)) {}
-  explicit checkpoint_file(std::unique_ptr<hdf5::reader> opened) : reader_(std::move(opened)) {}
+  explicit basic_checkpoint_file(const std::string& path, trust trusted = trust::sealed_only, const seal_key& key = {}) : reader_(detail::open_reader(path, trusted, nullptr, key)) {}
+  explicit basic_checkpoint_file(std::unique_ptr<hdf5::reader> opened) : reader_(std::move(opened)) {}
 
   /// All paths, sorted; every name of shared data is there.
   const std::vector<entry>& entries() const& noexcept { return reader_->entries(); }
@@ -90,5 +91,6 @@ class checkpoint_file {
 
   std::unique_ptr<hdf5::reader> reader_;
 };
+using checkpoint_file = basic_checkpoint_file<void>;
 
 }  // namespace holdfast

@@ -43,7 +43,8 @@ struct plan {
 namespace detail {
 
 /// A file as a restore sees it: selected, renamed, and sorted by the paths the program binds.
-class selection {
+template <class>
+class basic_selection {
  public:
   struct item {
     std::string path;
@@ -51,7 +52,7 @@ class selection {
   };
 
   /// Throws `error` for a pattern that is malformed or matches nothing and for renames that give one path twice.
-  selection(const hdf5::reader& from, const restore_options& options) {
+  basic_selection(const hdf5::reader& from, const restore_options& options) {
     for (const std::string& p : options.only) only_.emplace_back(p);
     for (const std::string& p : options.except) except_.emplace_back(p);
     std::vector<std::pair<pattern, pattern>> renames;
@@ -78,7 +79,7 @@ class selection {
   }
 
   /// One part of a file: a path and everything below it.
-  selection(const hdf5::reader& file, std::string_view part) {
+  basic_selection(const hdf5::reader& file, std::string_view part) {
     for (const entry& e : file.entries())
       if (within(e.path, part)) items_.push_back({e.path, &e});
   }
@@ -151,16 +152,18 @@ class selection {
         throw error(file + ": /" + items_[i].source->path + " and /" + items_[i - 1].source->path + " are both renamed to /" + items_[i].path);
   }
 
-  std::vector<item>::const_iterator from(std::string_view path) const {
+  typename std::vector<item>::const_iterator from(std::string_view path) const {
     return std::lower_bound(items_.begin(), items_.end(), path, [](const item& i, std::string_view p) { return i.path < p; });
   }
 
   std::vector<item> items_;
   std::vector<pattern> only_, except_;
 };
+using selection = basic_selection<void>;
 
 /// The whole text of a string entry.
-inline std::string read_text(const hdf5::reader& from, const entry& e, bool verified) {
+template <class = void>
+std::string read_text(const hdf5::reader& from, const entry& e, bool verified) {
   std::string text(e.bytes, '\0');
   from.read(e, 0, e.bytes, reinterpret_cast<std::byte*>(text.data()));
   if (verified) {
@@ -173,9 +176,10 @@ inline std::string read_text(const hdf5::reader& from, const entry& e, bool veri
 
 /// The pass that compares a state with a file. It changes nothing of the state: what the restore would make is stood
 /// in for by default-constructed objects.
-class plan_walk final : public walk {
+template <class>
+class basic_plan_walk final : public walk {
  public:
-  plan_walk(const hdf5::reader& from, const selection& chosen, const restore_options& options)
+  basic_plan_walk(const hdf5::reader& from, const selection& chosen, const restore_options& options)
       : walk(pass::plan), from_(from), chosen_(chosen), options_(options) {
     result_.file = from.file();
     result_.sealed = from.sealed();
@@ -322,6 +326,7 @@ class plan_walk final : public walk {
   std::vector<std::string> taken_;
   std::vector<match> matches_;
 };
+using plan_walk = basic_plan_walk<void>;
 
 }  // namespace detail
 }  // namespace holdfast

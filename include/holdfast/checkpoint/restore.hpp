@@ -46,9 +46,10 @@ struct transfer {
 
 /// The pass that makes the structure a restore needs: containers and tensors get the file's sizes, null pointers get
 /// objects. It collects where the bytes go and what has to run after them.
-class apply_walk final : public walk {
+template <class>
+class basic_apply_walk final : public walk {
  public:
-  explicit apply_walk(const selection& chosen) : walk(pass::apply), chosen_(chosen) {}
+  explicit basic_apply_walk(const selection& chosen) : walk(pass::apply), chosen_(chosen) {}
 
   const std::vector<transfer>& transfers() const noexcept { return transfers_; }
 
@@ -84,12 +85,14 @@ class apply_walk final : public walk {
   std::vector<std::pair<restore_order, std::function<void()>>> deferred_;
   std::map<std::pair<std::string, const void*>, std::shared_ptr<void>> made_;
 };
+using apply_walk = basic_apply_walk<void>;
 
 inline constexpr std::size_t read_piece = std::size_t{4} << 20;
 
 /// Makes bytes that are neither 0 nor 1 into 1, since a program that reads such a bool has no defined behaviour; whether
 /// there were none.
-inline bool make_bools(std::span<std::byte> bytes) {
+template <class = void>
+bool make_bools(std::span<std::byte> bytes) {
   bool sound = true;
   for (std::byte& b : bytes) {
     if (b <= std::byte{1}) continue;
@@ -100,7 +103,8 @@ inline bool make_bools(std::span<std::byte> bytes) {
 }
 
 /// Reads one tensor to where it belongs, or nowhere to verify it only, digesting what was read on the way.
-inline void read_tensor(const hdf5::reader& from, const entry& e, const tensor_view* target, bool verified, std::vector<std::byte>& in, std::vector<std::byte>& out) {
+template <class = void>
+void read_tensor(const hdf5::reader& from, const entry& e, const tensor_view* target, bool verified, std::vector<std::byte>& in, std::vector<std::byte>& out) {
   block_digest d = from.content_digest();
   const bool direct = target != nullptr && target->contiguous() && target->dtype() == e.dtype;
   const std::uint64_t item = size_of(e.dtype), elements = e.bytes / item, at_once = std::max<std::uint64_t>(read_piece / item, 1);
@@ -128,20 +132,23 @@ inline void read_tensor(const hdf5::reader& from, const entry& e, const tensor_v
 }
 
 /// How much of the state an error in the middle of a restore leaves changed.
-inline std::string partly(std::size_t done, std::size_t total) {
+template <class = void>
+std::string partly(std::size_t done, std::size_t total) {
   return "; the state is partly restored (" + std::to_string(done) + " of " + std::to_string(total) + " tensors): restore another checkpoint or start anew";
 }
 
 /// Opens a file as `restore` does: what belongs to no tensor is verified at once, so that damage anywhere but in content
 /// that was not asked for is found.
-inline std::unique_ptr<hdf5::reader> open_to_restore(const std::string& path, const restore_options& options, io::storage* storage = nullptr) {
+template <class = void>
+std::unique_ptr<hdf5::reader> open_to_restore(const std::string& path, const restore_options& options, io::storage* storage = nullptr) {
   auto from = open_reader(path, options.trust, storage, options.key);
   if (options.verify != verify::off) from->verify_metadata();
   return from;
 }
 
 /// Checks the whole plan, then makes the structure, then reads: see `restore`.
-inline restore_report restore_from(const hdf5::reader& from, const selection& chosen, state& bound, const restore_options& options) {
+template <class = void>
+restore_report restore_from(const hdf5::reader& from, const selection& chosen, state& bound, const restore_options& options) {
   plan decided = plan_walk(from, chosen, options).run(bound);
   if (!decided.ok()) throw mismatch_error(from.file(), std::move(decided.differences));
   const bool verified = options.verify != verify::off;
@@ -192,7 +199,8 @@ inline restore_report restore_from(const hdf5::reader& from, const selection& ch
 
 /// Decides what `restore` with the same arguments would do, as data. Throws `io_error`, `format_error` or
 /// `integrity_error` for a file that cannot be read, and `error` for a malformed pattern; differences are in the plan.
-inline plan plan_restore(const std::string& path, const state& bound, const restore_options& options = {}) {
+template <class = void>
+plan plan_restore(const std::string& path, const state& bound, const restore_options& options = {}) {
   const auto from = detail::open_reader(path, options.trust, nullptr, options.key);
   return detail::plan_walk(*from, detail::selection(*from, options), options).run(bound);
 }
@@ -203,7 +211,8 @@ inline plan plan_restore(const std::string& path, const state& bound, const rest
 /// do `io_error`, `format_error` and `integrity_error` for a file that cannot be opened. An error while data is read
 /// leaves the state partly restored, and its message says so; `verify::before` reads everything twice to make damage
 /// such an error from before the first change. Random generators are put back last.
-inline restore_report restore(const std::string& path, state& bound, const restore_options& options = {}) {
+template <class = void>
+restore_report restore(const std::string& path, state& bound, const restore_options& options = {}) {
   const auto from = detail::open_to_restore(path, options);
   return detail::restore_from(*from, detail::selection(*from, options), bound, options);
 }

@@ -34,11 +34,12 @@ struct save_options {
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
 /// call, for as long as the state has the same names, types, shapes and links; the memory that `save_async` copies the
 /// state to is kept too. Used by one thread.
-class saver {
+template <class>
+class basic_saver {
  public:
-  saver() = default;
-  saver(const saver&) = delete;
-  ~saver() {
+  basic_saver() = default;
+  basic_saver(const basic_saver&) = delete;
+  ~basic_saver() {
     if (running_) running_->finish();  // it works with this object, also while a pending_save keeps it
   }
 
@@ -155,17 +156,20 @@ class saver {
   std::vector<std::byte> staging_;
   std::shared_ptr<detail::background> running_;  // last: it uses the others until it ends
 };
+using saver = basic_saver<void>;
 
 /// Saves everything bound as one HDF5 file at `path`, replacing a file of that name. The file is durable and visible
 /// under its name when this returns, and not there at all otherwise. Needs about 16 MiB beside the state, whatever its
 /// size. Throws `error` for a state that cannot be one file, `io_error` where the operating system refuses; a file that
 /// was there before is then still what it was.
-inline void save(const std::string& path, const state& bound, const save_options& options = {}) { saver().save(path, bound, options); }
+template <class = void>
+void save(const std::string& path, const state& bound, const save_options& options = {}) { saver().save(path, bound, options); }
 
 /// Copies everything bound and returns: the state may be changed while the copy is written in the background. Needs as
 /// much memory as the state has bytes; a `saver` or `checkpoint_directory` keeps it for the next save, which this does not.
 /// Keep what it returns: its destruction waits for the writing to end.
-[[nodiscard]] inline pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}) {
+template <class = void>
+[[nodiscard]] pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}) {
   auto own = std::make_shared<saver>();
   return {own->save_async(path, bound, options), own};
 }

@@ -19,11 +19,12 @@ namespace detail {
 
 /// One piece of work on a thread of its own. Its error is kept until someone waits; its destructor waits and reports
 /// an error that nobody has seen.
-class background {
+template <class>
+class basic_background {
  public:
-  explicit background(std::function<void()> work) : thread_([this, work = std::move(work)] { run(work); }) {}
-  background(const background&) = delete;
-  ~background() {
+  explicit basic_background(std::function<void()> work) : thread_([this, work = std::move(work)] { run(work); }) {}
+  basic_background(const basic_background&) = delete;
+  ~basic_background() {
     try {
       wait();
     } catch (const std::exception& e) {
@@ -63,6 +64,7 @@ class background {
   std::atomic<bool> done_{false};
   std::thread thread_;  // last: it uses the others
 };
+using background = basic_background<void>;
 
 }  // namespace detail
 

@@ -18,9 +18,10 @@ namespace holdfast::detail {
 /// The bytes of a checkpoint's HDF5 part in file order: a layout's metadata with the state's tensors in their places.
 /// Each tensor is copied once and digested from that copy, so that digest and file agree whatever happens to the
 /// program's memory meanwhile.
-class snapshot {
+template <class>
+class basic_snapshot {
  public:
-  snapshot(hdf5::layout& layout, const manifest& m, const seal_key& key = {}) : layout_(layout), key_(key), digest_(digest_block, key) {
+  basic_snapshot(hdf5::layout& layout, const manifest& m, const seal_key& key = {}) : layout_(layout), key_(key), digest_(digest_block, key) {
     result_.entries = layout.entries;
     result_.first_block.resize(layout.entries.size());
     for (std::size_t i = 0; i < layout.entries.size(); ++i) {
@@ -101,5 +102,6 @@ class snapshot {
   seal_key key_;
   block_digest digest_;
 };
+using snapshot = basic_snapshot<void>;
 
 }  // namespace holdfast::detail

@@ -67,14 +67,17 @@ T narrowed(double x) {
 
 /// An integer as a double for `narrowed`: where it has more than a double's 53 bits, the lowest eleven become one, set
 /// if any of them was, which is the same rounding to odd.
-inline double odd_double(std::uint64_t x) {
+template <class = void>
+double odd_double(std::uint64_t x) {
   constexpr std::uint64_t low = (1u << 11) - 1;
   return static_cast<double>(x >> 53 == 0 || (x & low) == 0 ? x : (x & ~low) | (low + 1));
 }
-inline double odd_double(std::int64_t x) {
+template <class = void>
+double odd_double(std::int64_t x) {
   return x < 0 ? -odd_double(0 - static_cast<std::uint64_t>(x)) : odd_double(static_cast<std::uint64_t>(x));
 }
-inline double odd_double(double x) { return x; }
+template <class = void>
+double odd_double(double x) { return x; }
 
 /// Converts by way of the widest type of the source's family: int64, uint64, or complex double.
 template <class Wide>
@@ -129,7 +132,8 @@ constexpr bool castable(dtype from, dtype to) {
 }
 
 /// Converts `count` elements between dtypes of which `castable` holds; `in` and `out` need no alignment.
-inline void convert(const std::byte* in, dtype from, std::byte* out, dtype to, std::size_t count) {
+template <class = void>
+void convert(const std::byte* in, dtype from, std::byte* out, dtype to, std::size_t count) {
   switch (detail::family_of(from)) {
     case detail::family::boolean:
     case detail::family::signed_integer: return detail::convert_through<std::int64_t>(in, from, out, to, count);

@@ -42,12 +42,14 @@ struct entry {
 namespace detail {
 
 /// The same name, kind, type, shape and place: files of both have one layout.
-inline bool same_layout(const entry& a, const entry& b) {
+template <class = void>
+bool same_layout(const entry& a, const entry& b) {
   return a.path == b.path && a.kind == b.kind && a.dtype == b.dtype && a.shape == b.shape && a.alias_of == b.alias_of && a.place == b.place;
 }
 
 /// The pass of a save: entries sorted by path, each tensor with where its bytes are now.
-class manifest final : public walk {
+template <class>
+class basic_manifest final : public walk {
  public:
   struct item {
     holdfast::entry entry;
@@ -57,7 +59,7 @@ class manifest final : public walk {
 
   /// Throws `error` for a name HDF5 cannot hold, for two parts of the state that have one name, and for one that lies
   /// inside a tensor, inside a container's group, or inside itself.
-  explicit manifest(const state& bound) : walk(pass::save) {
+  explicit basic_manifest(const state& bound) : walk(pass::save) {
     bound.visit(*this);
     sort(items_, [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
     check_names();
@@ -143,6 +145,7 @@ class manifest final : public walk {
   std::unordered_multimap<const std::byte*, std::size_t> tensors_;
   std::map<std::pair<const void*, const void*>, std::pair<std::string, std::size_t>> objects_;  // first path and its first item
 };
+using manifest = basic_manifest<void>;
 
 }  // namespace detail
 }  // namespace holdfast

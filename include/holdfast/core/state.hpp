@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unordered_set>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -41,7 +41,7 @@ class state {
   /// "loader"}})`. Of what is declared and has nothing bound at or below its path, a save warns once (`on_warning`), and
   /// a restore throws `mismatch_error`.
   state& expects(std::initializer_list<expected_role> roles) {
-    expected_.insert(expected_.end(), roles.begin(), roles.end());
+    for (const expected_role& r : roles) expected_.push_back(r);
     return *this;
   }
 
@@ -81,7 +81,7 @@ class state {
   }
 
   std::vector<binding> bindings_;
-  std::unordered_set<std::string> names_;
+  std::set<std::string, std::less<>> names_;
   std::vector<expected_role> expected_;
 };
 

@@ -28,9 +28,10 @@ namespace holdfast::hdf5 {
 /// digests in /holdfast/digests are still compared. It follows no soft, external or user-defined link, reads no virtual
 /// dataset or external storage, loads no filter plugin, and takes memory in proportion to the file, whatever that says of
 /// itself. libhdf5 keeps no such promise, and crashes on some hostile files: only for files one trusts.
-class foreign_reader final : public reader {
+template <class>
+class basic_foreign_reader final : public reader {
  public:
-  explicit foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), size_(opened->size()), opened_(std::move(opened), size_) {
+  explicit basic_foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), size_(opened->size()), opened_(std::move(opened), size_) {
     const quiet_errors quiet;
     const plugins_off no_plugins;
     links_ = checked(H5Pcreate(H5P_LINK_ACCESS), &H5Pclose, "H5Pcreate");
@@ -416,7 +417,7 @@ class foreign_reader final : public reader {
   /// The entry that has the data of a name, which may be a second name here though it was the first when it was saved.
   static entry* resolve(std::vector<entry>& found, std::string_view path) {
     const auto at = [&](std::string_view p) -> entry* {
-      const auto e = std::lower_bound(found.begin(), found.end(), p, [](const entry& x, std::string_view q) { return x.path < q; });
+      const auto e = std::lower_bound(found.begin(), found.end(), p, [](const entry& x, std::string_view q) { return std::string_view(x.path) < q; });
       return e != found.end() && e->path == p ? &*e : nullptr;
     };
     for (std::size_t end = path.find('/'); end != std::string_view::npos; end = path.find('/', end + 1))
@@ -497,5 +498,6 @@ class foreign_reader final : public reader {
   std::map<std::string, address> described_;
   std::map<std::string, std::string> texts_, unreadable_;
 };
+using foreign_reader = basic_foreign_reader<void>;
 
 }  // namespace holdfast::hdf5

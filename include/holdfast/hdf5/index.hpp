@@ -47,7 +47,8 @@ T get(std::span<const std::byte> in, std::size_t at) {
 }
 
 /// The digest of an index: over blocks, so that a reader of one record can verify the blocks it touches and no more.
-inline std::vector<digest> index_digests(std::span<const std::byte> encoded, const seal_key& key = {}) {
+template <class = void>
+std::vector<digest> index_digests(std::span<const std::byte> encoded, const seal_key& key = {}) {
   holdfast::detail::block_digest d(index_block, key);
   d.update(encoded);
   return d.finish();
@@ -55,7 +56,8 @@ inline std::vector<digest> index_digests(std::span<const std::byte> encoded, con
 
 /// Whether strings of this shape, whose width is its last extent, are more than `most`. HDF5 gives each a byte at least,
 /// and a restore makes each of them.
-inline bool more_rows_than(const shape& s, std::uint64_t most) {
+template <class = void>
+bool more_rows_than(const shape& s, std::uint64_t most) {
   std::uint64_t rows = 1;
   bool too_many = false;
   for (std::size_t i = 0; i + 1 < s.rank(); ++i) {
@@ -70,14 +72,16 @@ inline bool more_rows_than(const shape& s, std::uint64_t most) {
 }  // namespace detail
 
 /// Bytes of an index with these counts, without the digests that follow it; nothing if that overflows.
-inline std::optional<std::uint64_t> encoded_bytes(const index_counts& c) {
+template <class = void>
+std::optional<std::uint64_t> encoded_bytes(const index_counts& c) {
   constexpr std::uint64_t limit = std::uint64_t{1} << 48;
   if (c.entries > limit / detail::record_bytes || c.extents > limit / 8 || c.blocks > limit / 16 || c.names > limit) return std::nullopt;
   return c.entries * detail::record_bytes + c.extents * 8 + c.blocks * 16 + c.names;
 }
 
 /// The counts of the index of these entries, known before their digests are.
-inline index_counts counts_of(const std::vector<entry>& entries, std::uint64_t digest_block) {
+template <class = void>
+index_counts counts_of(const std::vector<entry>& entries, std::uint64_t digest_block) {
   index_counts counts{.entries = entries.size()};
   for (const entry& e : entries) {
     counts.names += e.path.size() + e.alias_of.size();
@@ -89,7 +93,8 @@ inline index_counts counts_of(const std::vector<entry>& entries, std::uint64_t d
 }
 
 /// Records, then extents, then block digests, then names.
-inline std::vector<std::byte> encode(const index& from, const index_counts& counts) {
+template <class = void>
+std::vector<std::byte> encode(const index& from, const index_counts& counts) {
   std::vector<std::byte> out(*encoded_bytes(counts));
   const std::size_t extents_at = counts.entries * detail::record_bytes, blocks_at = extents_at + counts.extents * 8;
   const std::size_t names_at = blocks_at + counts.blocks * 16;
@@ -127,7 +132,8 @@ inline std::vector<std::byte> encode(const index& from, const index_counts& coun
 /// Decodes and checks everything a reader relies on: counts, bounds, order, that types and shapes give the stored
 /// lengths, that no two tensors overlap, that links lead somewhere. `end` is HDF5's end of allocation. Allocates no
 /// more than a small multiple of `in`. Throws `format_error` beginning with `file`.
-inline index decode(std::span<const std::byte> in, const index_counts& counts, std::uint64_t end, std::uint64_t digest_block, const std::string& file) {
+template <class = void>
+index decode(std::span<const std::byte> in, const index_counts& counts, std::uint64_t end, std::uint64_t digest_block, const std::string& file) {
   const auto refuse = [&](std::uint64_t record, const char* why) -> void {
     throw format_error(file + ": index record " + std::to_string(record) + ": " + why + "; the file is damaged or was not written by holdfast");
   };

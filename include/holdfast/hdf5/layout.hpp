@@ -41,7 +41,8 @@ inline constexpr const char* digests_dataset = "digests";
 inline constexpr const char *digest_attribute = "digest", *unkeyed_digest = "xxh3-128", *keyed_digest_name = "keyed";
 
 /// The text of /holdfast/digests: a line "digest  path" for each tensor, as `xxh128sum` prints them.
-inline std::string digests_text(const std::vector<entry>& entries) {
+template <class = void>
+std::string digests_text(const std::vector<entry>& entries) {
   std::string text;
   for (const entry& e : entries)
     if (e.kind == entry_kind::tensor) text += e.digest.text() + "  " + e.path + "\n";
@@ -51,9 +52,10 @@ inline std::string digests_text(const std::vector<entry>& entries) {
 namespace detail {
 
 /// Creates groups and datasets by path, keeping the groups on the way to the last one open.
-class skeleton {
+template <class>
+class basic_skeleton {
  public:
-  explicit skeleton(hid_t file) : file_(file) {
+  explicit basic_skeleton(hid_t file) : file_(file) {
     link_creation_ = checked(H5Pcreate(H5P_LINK_CREATE), &H5Pclose, "H5Pcreate");
     checked(H5Pset_char_encoding(link_creation_.get(), H5T_CSET_UTF8), "H5Pset_char_encoding");
     dataset_creation_ = checked(H5Pcreate(H5P_DATASET_CREATE), &H5Pclose, "H5Pcreate");
@@ -146,6 +148,7 @@ class skeleton {
   std::vector<std::pair<std::string, handle>> open_;
   std::set<std::string, std::less<>> made_;
 };
+using skeleton = basic_skeleton<void>;
 
 /// Tensors of at least this size begin on a page; smaller ones lie side by side in one block.
 inline constexpr std::uint64_t large_tensor = 64 * 1024, page = 4096;
@@ -157,7 +160,8 @@ constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (
 /// place when it is created (H5Dget_offset), and nothing but metadata is written. Small tensors are created by
 /// descending element size, which keeps every one of them aligned for `map`. Costs 10 to 20 microseconds a dataset.
 /// Calls libhdf5; everything else in a save does not.
-inline layout compile(const holdfast::detail::manifest& m, bool keyed = false) {
+template <class = void>
+layout compile(const holdfast::detail::manifest& m, bool keyed = false) {
   const quiet_errors quiet;
   layout result;
   result.keyed = keyed;

@@ -23,15 +23,16 @@ namespace holdfast::hdf5 {
 /// What a file opened through the memory driver is made of: pages that libhdf5 wrote, over bytes that `below` reads
 /// (zeros where there is none). libhdf5 never meets a disk through it, so it never sees an I/O error, after which it
 /// would leave a dead file identifier behind; and what it wrote is known byte for byte.
-class memory_image {
+template <class>
+class basic_memory_image {
  public:
   static constexpr std::size_t page_size = 4096;
   using page = std::array<std::byte, page_size>;
   using reader = std::function<void(std::uint64_t, std::span<std::byte>)>;
 
-  memory_image() = default;
+  basic_memory_image() = default;
   /// A read-only file of `size` bytes.
-  memory_image(std::uint64_t size, reader below) : below_(std::move(below)), end_(size) {}
+  basic_memory_image(std::uint64_t size, reader below) : below_(std::move(below)), end_(size) {}
 
   void write(std::uint64_t offset, std::span<const std::byte> bytes) {
     for_each_page(offset, bytes.size(), [&](std::uint64_t number, std::size_t start, std::size_t done, std::size_t n) {
@@ -73,22 +74,24 @@ class memory_image {
   reader below_;
   std::uint64_t end_ = 0;
 };
+using memory_image = basic_memory_image<void>;
 
 namespace detail {
 
 /// libhdf5's view of a memory_image: its file struct, which must begin with the library's own. Exceptions do not cross
 /// libhdf5; a failed read is reported as a failure.
-struct image_file {
+template <class>
+struct basic_image_file {
   H5FD_t base;
   memory_image* image;
   haddr_t end_of_allocation;
 
-  static image_file& of(H5FD_t* f) { return *reinterpret_cast<image_file*>(f); }
-  static const image_file& of(const H5FD_t* f) { return *reinterpret_cast<const image_file*>(f); }
+  static basic_image_file& of(H5FD_t* f) { return *reinterpret_cast<basic_image_file*>(f); }
+  static const basic_image_file& of(const H5FD_t* f) { return *reinterpret_cast<const basic_image_file*>(f); }
 
   static H5FD_t* open(const char*, unsigned, hid_t access, haddr_t) {
     const auto* image = static_cast<memory_image* const*>(H5Pget_driver_info(access));
-    image_file* file = image == nullptr ? nullptr : new (std::nothrow) image_file{{}, *image, 0};
+    basic_image_file* file = image == nullptr ? nullptr : new (std::nothrow) basic_image_file{{}, *image, 0};
     return file == nullptr ? nullptr : &file->base;
   }
   static herr_t close(H5FD_t* f) {
@@ -123,9 +126,11 @@ struct image_file {
     return 0;
   }
 };
+using image_file = basic_image_file<void>;
 
 /// The driver. The struct differs across HDF5 1.10 to 2.0, so its members are set by name.
-inline const H5FD_class_t& image_driver() {
+template <class = void>
+const H5FD_class_t& image_driver() {
   static const H5FD_class_t driver = [] {
     H5FD_class_t c{};
 #ifdef H5FD_CLASS_VERSION
@@ -157,7 +162,8 @@ inline const H5FD_class_t& image_driver() {
 
 /// A file access property list that makes libhdf5 work on `image`. Both must outlive the file: the list holds the
 /// driver, which libhdf5 still calls on closing the file after it has let go of it.
-inline handle image_access(memory_image& image) {
+template <class = void>
+handle image_access(memory_image& image) {
   handle access = checked(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose, "H5Pcreate");
   memory_image* pointer = &image;
   // Registered for this list, which keeps it: an identifier kept here would mean another driver after an H5close.

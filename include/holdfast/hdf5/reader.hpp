@@ -93,9 +93,10 @@ struct names {
 
 /// A file open for reading: its entries, and the logical bytes of each, in C order and little-endian. Two kinds exist:
 /// a sealed checkpoint, read by its own index, and any other HDF5 file, read through libhdf5. Used by one thread.
-class reader {
+template <class>
+class basic_reader {
  public:
-  virtual ~reader() = default;
+  virtual ~basic_reader() = default;
 
   const std::string& file() const noexcept { return file_; }
   bool sealed() const noexcept { return sealed_; }
@@ -104,14 +105,14 @@ class reader {
   /// What the content of a tensor is digested with, for `verify`.
   holdfast::detail::block_digest content_digest() const { return holdfast::detail::block_digest(digest_block_, key_); }
   /// Whether equal digests of both files are of equal content.
-  bool comparable(const reader& other) const noexcept { return digest_block_ == other.digest_block_ && key_ == other.key_; }
+  bool comparable(const basic_reader& other) const noexcept { return digest_block_ == other.digest_block_ && key_ == other.key_; }
 
   /// Sorted by path. Every name of shared data is there: an alias has the type, shape and place of what it names.
   const std::vector<entry>& entries() const noexcept { return entries_; }
 
   /// The entry of that path, null if there is none.
   const entry* find(std::string_view path) const {
-    const auto at = std::lower_bound(entries_.begin(), entries_.end(), path, [](const entry& e, std::string_view p) { return e.path < p; });
+    const auto at = std::lower_bound(entries_.begin(), entries_.end(), path, [](const entry& e, std::string_view p) { return std::string_view(e.path) < p; });
     return at != entries_.end() && at->path == path ? &*at : nullptr;
   }
 
@@ -137,7 +138,7 @@ class reader {
   virtual std::string unreadable(const entry&) const { return {}; }
 
  protected:
-  reader(std::string file, bool sealed) : file_(std::move(file)), sealed_(sealed) {}
+  basic_reader(std::string file, bool sealed) : file_(std::move(file)), sealed_(sealed) {}
 
   [[noreturn]] void damaged(const entry& e, const std::string& what) const {
     throw integrity_error(file_ + ": /" + e.path + ": " + what + (sealed_ ? "; the file is damaged: take an older checkpoint"
@@ -165,5 +166,6 @@ class reader {
   std::vector<entry> entries_;
   std::vector<std::size_t> origin_;
 };
+using reader = basic_reader<void>;
 
 }  // namespace holdfast::hdf5

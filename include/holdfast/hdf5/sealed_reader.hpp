@@ -21,7 +21,8 @@
 namespace holdfast::hdf5 {
 
 /// A sealed checkpoint, read at the offsets its index gives. It calls no function of libhdf5.
-class sealed_reader final : public reader {
+template <class>
+class basic_sealed_reader final : public reader {
  public:
   /// The trailer of a sealed file, nothing for a file without one. Throws `format_error` for what is no HDF5 file.
   static std::optional<trailer> trailer_of(const io::file& file) {
@@ -38,7 +39,7 @@ class sealed_reader final : public reader {
   }
 
   /// Reads and verifies the index; a file that was sealed with a key needs it. Throws `integrity_error` or `format_error`.
-  sealed_reader(std::shared_ptr<io::file> opened, const trailer& t, const seal_key& key = {}) : reader(opened->path(), true), disk_(std::move(opened)), trailer_(t) {
+  basic_sealed_reader(std::shared_ptr<io::file> opened, const trailer& t, const seal_key& key = {}) : reader(opened->path(), true), disk_(std::move(opened)), trailer_(t) {
     key_ = key;
     if (t.keyed && !key) throw integrity_error(file() + ": was sealed with a key, which alone can verify it; pass it as .key");
     if (key && !t.keyed) throw integrity_error(file() + ": expected a seal made with the key, found one made without any; do not trust it, or leave .key out");
@@ -61,6 +62,7 @@ class sealed_reader final : public reader {
 
   void read(const entry& e, std::uint64_t first, std::uint64_t count, std::byte* out) const override {
     const std::uint64_t offset = e.offset + first * size_of(e.dtype), bytes = count * size_of(e.dtype);
+    if (bytes == 0) return;
     if (bytes >= window_bytes / 4) return disk_->read_at(offset, {out, bytes});
     // Small tensors lie side by side and are mostly read in that order: one read of the file serves many of them.
     if (offset < window_at_ || offset + bytes > window_at_ + window_.size()) {
@@ -90,7 +92,7 @@ class sealed_reader final : public reader {
 
   void verify_metadata() const override {
     holdfast::detail::stream_digest d(key_);
-    std::vector<std::byte> piece(std::min(window_bytes, trailer_.index_offset));
+    std::vector<std::byte> piece(std::min(std::uint64_t{64} << 10, trailer_.index_offset));
     for_each_gap(entries(), trailer_.index_offset, [&](std::uint64_t from, std::uint64_t to) {
       while (from < to) {
         const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
@@ -134,5 +136,6 @@ class sealed_reader final : public reader {
   mutable std::uint64_t window_at_ = 0;
   mutable std::shared_ptr<const std::byte> whole_;
 };
+using sealed_reader = basic_sealed_reader<void>;
 
 }  // namespace holdfast::hdf5

@@ -21,7 +21,8 @@ inline constexpr std::uint32_t format_version = 2;
 
 /// The last 192 bytes of a checkpoint: the seal. A program that opens the file for writing makes libhdf5 cut it off,
 /// so a file that has one is as it was saved, which its digests confirm. docs/format.md has the encoding.
-struct trailer {
+template <class>
+struct basic_trailer {
   static constexpr std::size_t bytes = 192;
   static constexpr std::array<char, 8> magic{'H', 'O', 'L', 'D', 'F', 'A', 'S', 'T'};
 
@@ -52,7 +53,7 @@ struct trailer {
 
   /// Nothing if `in` does not begin with the magic: the file is unsealed. Throws `integrity_error` for a seal whose own
   /// checksum fails and `format_error` for a newer format or sizes that do not make up `file_bytes`.
-  static std::optional<trailer> decode(std::span<const std::byte> in, std::uint64_t file_bytes, const std::string& file) {
+  static std::optional<basic_trailer> decode(std::span<const std::byte> in, std::uint64_t file_bytes, const std::string& file) {
     if (in.size() != bytes || std::memcmp(in.data(), magic.data(), magic.size()) != 0) return std::nullopt;
     const auto version = detail::get<std::uint32_t>(in, 8);
     if (checksum(in) != detail::get<digest>(in, checksum_at)) {
@@ -60,7 +61,7 @@ struct trailer {
     }
     if (version > format_version)
       throw format_error(file + ": format version " + std::to_string(version) + ", expected at most " + std::to_string(format_version) + "; it was written by a newer holdfast: update this program's");
-    trailer t;
+    basic_trailer t;
     std::uint64_t* const numbers[] = {&t.end, &t.index_offset, &t.digest_block, &t.counts.entries, &t.counts.extents, &t.counts.blocks, &t.counts.names};
     for (std::size_t i = 0; i < std::size(numbers); ++i) *numbers[i] = detail::get<std::uint64_t>(in, 16 + 8 * i);
     t.step = detail::get<std::int64_t>(in, 72);
@@ -94,5 +95,6 @@ struct trailer {
 
   static digest checksum(std::span<const std::byte> of) { return holdfast::detail::digest_of(of.first(checksum_at)); }
 };
+using trailer = basic_trailer<void>;
 
 }  // namespace holdfast::hdf5
