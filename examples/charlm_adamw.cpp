@@ -114,7 +114,8 @@ time_step forward(const gru_model& m, const std::vector<std::int32_t>& character
     }
   std::bernoulli_distribution drop(dropout);
   for (std::size_t i = 0; i < t.h.data.size(); ++i) {
-    t.mask.push_back(!engine ? 1.0f : drop(*engine) ? 0.0f : 1.0f / (1.0f - dropout));
+    t.mask.push_back(!engine ? 1.0f : drop(*engine) ? 0.0f
+                                                    : 1.0f / (1.0f - dropout));
     t.dropped.data[i] = t.h.data[i] * t.mask[i];
   }
   t.d_logits = example::linear(t.dropped, m.head_weight, m.head_bias);

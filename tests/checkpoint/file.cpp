@@ -30,8 +30,7 @@ BOOST_AUTO_TEST_CASE(entries_list_every_path_with_its_type_and_shape) {
   std::vector<std::string> listed;
   for (const entry& e : f.entries()) listed.push_back(e.path + " " + describe(e.dtype, e.shape));
   BOOST_TEST(listed == (std::vector<std::string>{"model/bias float32[5]", "model/matrix float64[3, 4]", "model/tied float32[3000]", "model/weight float32[3000]", "name string[3]",
-                                                 "optimizer/momentum float32[7]", "progress/step int64[]", "rng/engine string[" +
-                                                     std::to_string(f.read<std::string>("rng/engine").size()) + "]", "rng/state uint64[313]"}),
+                                                 "optimizer/momentum float32[7]", "progress/step int64[]", "rng/engine string[" + std::to_string(f.read<std::string>("rng/engine").size()) + "]", "rng/state uint64[313]"}),
              boost::test_tools::per_element());
   BOOST_TEST(f.step() == 30);
   BOOST_TEST(f.metric() == 1.5);

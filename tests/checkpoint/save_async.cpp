@@ -134,7 +134,10 @@ BOOST_AUTO_TEST_CASE(an_error_nobody_asked_for_goes_to_the_hook_and_ends_nothing
   std::vector<std::string> messages;
   holdfast::on_unobserved_error([&](const std::string& m) { messages.push_back(m); });
   { auto dropped = holdfast::save_async(folder / "missing/a.h5", t.state); }
-  { auto seen = holdfast::save_async(folder / "missing/b.h5", t.state); BOOST_CHECK_THROW(seen.wait(), holdfast::io_error); }
+  {
+    auto seen = holdfast::save_async(folder / "missing/b.h5", t.state);
+    BOOST_CHECK_THROW(seen.wait(), holdfast::io_error);
+  }
   holdfast::on_unobserved_error([](const std::string&) { throw 1; });
   { auto dropped = holdfast::save_async(folder / "missing/c.h5", t.state); }
   holdfast::on_unobserved_error({});

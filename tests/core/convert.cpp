@@ -50,8 +50,10 @@ long double expected(long double x, dtype t) {
   switch (t) {
     case dtype::float16: return real(11, -24, 65504, false);
     case dtype::bfloat16: return real(8, -133, 0x1.fep127L, false);
-    case dtype::float32: case dtype::complex64: return real(24, -149, std::numeric_limits<float>::max(), false);
-    case dtype::float64: case dtype::complex128: return real(53, -1074, std::numeric_limits<double>::max(), false);
+    case dtype::float32:
+    case dtype::complex64: return real(24, -149, std::numeric_limits<float>::max(), false);
+    case dtype::float64:
+    case dtype::complex128: return real(53, -1074, std::numeric_limits<double>::max(), false);
     case dtype::float8_e4m3fn: return real(4, -9, 448, true);
     case dtype::float8_e5m2: return real(3, -16, 57344, false);
     default: return x;  // integers only widen
@@ -93,24 +95,24 @@ BOOST_AUTO_TEST_CASE(what_converts_to_what_is_a_table) {
   // Rows convert from, columns to: bool, int8..64, uint8..64, float16, bfloat16, float32, float64, complex64, complex128,
   // float8_e4m3fn, float8_e5m2, string.
   const char* const table[] = {
-      "-1111111111111111-",    // bool: to every number
-      "--111----11111111-",    // int8
-      "---11----11111111-",    // int16
-      "----1----11111111-",    // int32
-      "---------11111111-",    // int64
-      "--111-11111111111-",    // uint8: also to a wider signed integer
-      "---11--1111111111-",    // uint16
-      "----1---111111111-",    // uint32
-      "---------11111111-",    // uint64
-      "---------11111111-",    // float16
-      "---------11111111-",    // bfloat16
-      "---------11111111-",    // float32
-      "---------11111111-",    // float64
-      "-------------11---",    // complex64
-      "-------------11---",    // complex128
-      "---------11111111-",    // float8_e4m3fn
-      "---------11111111-",    // float8_e5m2
-      "------------------"};   // string
+      "-1111111111111111-",   // bool: to every number
+      "--111----11111111-",   // int8
+      "---11----11111111-",   // int16
+      "----1----11111111-",   // int32
+      "---------11111111-",   // int64
+      "--111-11111111111-",   // uint8: also to a wider signed integer
+      "---11--1111111111-",   // uint16
+      "----1---111111111-",   // uint32
+      "---------11111111-",   // uint64
+      "---------11111111-",   // float16
+      "---------11111111-",   // bfloat16
+      "---------11111111-",   // float32
+      "---------11111111-",   // float64
+      "-------------11---",   // complex64
+      "-------------11---",   // complex128
+      "---------11111111-",   // float8_e4m3fn
+      "---------11111111-",   // float8_e5m2
+      "------------------"};  // string
   const std::vector<dtype> all = all_types();
   for (std::size_t from = 0; from < all.size(); ++from)
     for (std::size_t to = 0; to < all.size(); ++to)

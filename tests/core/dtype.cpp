@@ -6,8 +6,10 @@
 
 namespace {
 
-enum class colour : std::uint16_t { red, green };
-enum plain { zero, one };
+enum class colour : std::uint16_t { red,
+                                    green };
+enum plain { zero,
+             one };
 struct foreign_half {  // another library's, with the bytes of a float16
   std::uint16_t bits;
 };
@@ -17,8 +19,12 @@ struct not_trivial {
 
 }  // namespace
 
-template <> struct holdfast::dtype_of<foreign_half> { static constexpr dtype value = dtype::float16; };
-template <> struct holdfast::dtype_of<not_trivial> { static constexpr dtype value = dtype::float16; };
+template <> struct holdfast::dtype_of<foreign_half> {
+  static constexpr dtype value = dtype::float16;
+};
+template <> struct holdfast::dtype_of<not_trivial> {
+  static constexpr dtype value = dtype::float16;
+};
 
 BOOST_AUTO_TEST_SUITE(core_dtype)
 
@@ -31,15 +37,7 @@ BOOST_AUTO_TEST_CASE(numbers_names_and_sizes_are_those_of_the_file_format) {
     dtype type;
     const char* name;
     std::size_t size;
-  } rows[] = {{1, dtype::boolean, "bool", 1},         {2, dtype::int8, "int8", 1},
-              {3, dtype::int16, "int16", 2},          {4, dtype::int32, "int32", 4},
-              {5, dtype::int64, "int64", 8},          {6, dtype::uint8, "uint8", 1},
-              {7, dtype::uint16, "uint16", 2},        {8, dtype::uint32, "uint32", 4},
-              {9, dtype::uint64, "uint64", 8},        {10, dtype::float16, "float16", 2},
-              {11, dtype::bfloat16, "bfloat16", 2},   {12, dtype::float32, "float32", 4},
-              {13, dtype::float64, "float64", 8},     {14, dtype::complex64, "complex64", 8},
-              {15, dtype::complex128, "complex128", 16}, {16, dtype::float8_e4m3fn, "float8_e4m3fn", 1},
-              {17, dtype::float8_e5m2, "float8_e5m2", 1}, {18, dtype::string, "string", 1}};
+  } rows[] = {{1, dtype::boolean, "bool", 1}, {2, dtype::int8, "int8", 1}, {3, dtype::int16, "int16", 2}, {4, dtype::int32, "int32", 4}, {5, dtype::int64, "int64", 8}, {6, dtype::uint8, "uint8", 1}, {7, dtype::uint16, "uint16", 2}, {8, dtype::uint32, "uint32", 4}, {9, dtype::uint64, "uint64", 8}, {10, dtype::float16, "float16", 2}, {11, dtype::bfloat16, "bfloat16", 2}, {12, dtype::float32, "float32", 4}, {13, dtype::float64, "float64", 8}, {14, dtype::complex64, "complex64", 8}, {15, dtype::complex128, "complex128", 16}, {16, dtype::float8_e4m3fn, "float8_e4m3fn", 1}, {17, dtype::float8_e5m2, "float8_e5m2", 1}, {18, dtype::string, "string", 1}};
   for (const auto& r : rows) {
     BOOST_TEST(static_cast<int>(r.type) == r.number);
     BOOST_TEST(name(r.type) == r.name);

@@ -116,11 +116,11 @@ BOOST_AUTO_TEST_CASE(strides_that_are_c_order_make_a_contiguous_view) {
   } rows[] = {{{4, 6}, {6, 1}, true},
               {{4, 6}, {1, 4}, false},
               {{4, 6}, {-6, 1}, false},
-              {{1, 6}, {99, 1}, true},     // the stride of a dimension of one element is never used
+              {{1, 6}, {99, 1}, true},  // the stride of a dimension of one element is never used
               {{6, 1}, {1, -7}, true},
               {{2, 1, 3}, {3, 5, 1}, true},
               {{2, 3}, {4, 1}, false},
-              {{0, 6}, {1, 17}, true},     // nothing lies anywhere
+              {{0, 6}, {1, 17}, true},  // nothing lies anywhere
               {{}, {}, true}};
   for (const auto& r : rows) {
     const tensor_view view(x, r.extents, r.steps);

@@ -98,7 +98,8 @@ restore_options options_in(std::span<const std::byte> file) {
   if ((bits & 4) != 0) o.cast = cast::allow;
   if ((bits & 8) != 0) o.except = {"parts/**"};
   if ((bits & 16) != 0) o.rename = {{"moments/*", "moments/*"}};
-  o.verify = how % 3 == 0 ? verify::before : how % 3 == 1 ? verify::during : verify::off;
+  o.verify = how % 3 == 0 ? verify::before : how % 3 == 1 ? verify::during
+                                                          : verify::off;
   return o;
 }
 

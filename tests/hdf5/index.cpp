@@ -212,7 +212,8 @@ BOOST_AUTO_TEST_CASE(links_lead_to_data_that_is_not_a_link) {
   require_all(refusal_after([](auto& all) {
                 all[0].alias_of = "b";
                 all.insert(all.begin() + 1, {.path = "b", .kind = entry_kind::alias, .alias_of = "a"});
-              }).substr(0, 22), "index record");
+              }).substr(0, 22),
+              "index record");
   require_all(refusal_after([](auto& all) { all[0].alias_of = ""; }), "a name outside the table of names");
   hdf5::index group = sample();
   group.entries[0].alias_of = "m";

@@ -101,10 +101,10 @@ BOOST_AUTO_TEST_CASE(sizes_that_do_not_make_up_the_file_are_refused) {
   const auto refused = [&](std::size_t at, std::uint64_t value) {
     message_of<format_error>([&] { trailer::decode(resealed(sample().encode(), at, value), whole, "f.h5"); });
   };
-  refused(16, 5057);                // the HDF5 part runs into the index
-  refused(24, whole + 1);           // an index behind the end
-  refused(24, ~std::uint64_t{0});   // and one so far that the sum wraps round
-  refused(32, 0);                   // blocks of no bytes
+  refused(16, 5057);               // the HDF5 part runs into the index
+  refused(24, whole + 1);          // an index behind the end
+  refused(24, ~std::uint64_t{0});  // and one so far that the sum wraps round
+  refused(32, 0);                  // blocks of no bytes
   for (std::size_t count = 40; count < 72; count += 8) refused(count, ~std::uint64_t{0});
 }
 

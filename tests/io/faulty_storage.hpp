@@ -19,7 +19,15 @@ namespace io = holdfast::io;
 
 /// One call of a storage or of a file of it. Reads, `size`, `open` and `list` change nothing and are not recorded.
 struct storage_call {
-  enum class kind { create, preallocate, write, sync, rename, sync_folder, remove, make_folder, lease };
+  enum class kind { create,
+                    preallocate,
+                    write,
+                    sync,
+                    rename,
+                    sync_folder,
+                    remove,
+                    make_folder,
+                    lease };
   kind what;
   std::string path{};  ///< as given to the storage: a temporary's own name, where errors show the final one
   std::string to{};    ///< of a rename

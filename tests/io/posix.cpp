@@ -162,9 +162,9 @@ BOOST_AUTO_TEST_CASE(a_folder_that_a_killed_process_made_is_made_durable_too) {
   BOOST_TEST(second.synced == std::vector<std::string>{root + "/a"}, boost::test_tools::per_element());
   std::filesystem::permissions(root, std::filesystem::perms::owner_exec | std::filesystem::perms::others_exec);
   BOOST_TEST(support::told_by_nobody([&] {
-    io::posix().make_folder(root + "/a");
-    return std::string("a folder in a folder that cannot be read");
-  }) == "a folder in a folder that cannot be read");
+               io::posix().make_folder(root + "/a");
+               return std::string("a folder in a folder that cannot be read");
+             }) == "a folder in a folder that cannot be read");
   std::filesystem::permissions(root, std::filesystem::perms::owner_all);
 }
 

@@ -190,7 +190,8 @@ int refused(const std::string& file) {
 int main(int argc, char** argv) try {
   const std::string_view mode = argc > 2 ? argv[1] : "";
   const std::string file = argv[argc - 1];
-  return mode == "--keras" ? keras(file) : mode == "--refused" ? refused(file) : everyday(file);
+  return mode == "--keras" ? keras(file) : mode == "--refused" ? refused(file)
+                                                               : everyday(file);
 } catch (const std::exception& e) {
   std::cerr << e.what() << "\n";
   return 1;

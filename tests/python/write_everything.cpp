@@ -111,7 +111,8 @@ struct absence {
   std::unique_ptr<trunk> null, object;
 };
 
-enum class phase : std::uint8_t { warm_up = 1, decay = 3 };
+enum class phase : std::uint8_t { warm_up = 1,
+                                  decay = 3 };
 
 struct containers {
   std::map<std::string, std::vector<float>> keys;

@@ -18,7 +18,17 @@
 namespace {
 
 /// What a trainer forgets to bind, or does wrong.
-enum class flaw { none, momentum, adam_step, scheduler, rng, data_order, late_optimizer, buffer, wrong_restore, unreproducible, dies };
+enum class flaw { none,
+                  momentum,
+                  adam_step,
+                  scheduler,
+                  rng,
+                  data_order,
+                  late_optimizer,
+                  buffer,
+                  wrong_restore,
+                  unreproducible,
+                  dies };
 
 std::mt19937 global_dropout(7);  // a generator outside the trainer, as programs have them
 
@@ -50,7 +60,8 @@ class regression {
   explicit regression(flaw which) : flaw_(which) {
     std::mt19937 data(1);
     std::normal_distribution<double> normal;
-    for (auto& row : x_) for (double& v : row) v = normal(data);
+    for (auto& row : x_)
+      for (double& v : row) v = normal(data);
     std::iota(order_.begin(), order_.end(), 0);
     w_.assign(4, 0.1);
     if (flaw_ != flaw::late_optimizer) make_optimizer();

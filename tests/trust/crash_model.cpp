@@ -25,7 +25,9 @@ std::string described(const std::vector<std::byte>& content) {
     for (n = 1; i + n < content.size() && content[i + n] == content[i]; ++n) {
     }
     const char c = static_cast<char>(content[i]);
-    text += (c == 0 ? '0' : c == '\xA5' ? '?' : c) + std::to_string(n);
+    text += (c == 0 ? '0' : c == '\xA5' ? '?'
+                                        : c) +
+            std::to_string(n);
   }
   return text;
 }

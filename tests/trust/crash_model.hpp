@@ -150,7 +150,9 @@ class crash_model {
 
  private:
   static constexpr std::size_t is_folder = static_cast<std::size_t>(-1);
-  enum outcome : unsigned { not_done, both_names, done };  // of a rename; the others are done or not
+  enum outcome : unsigned { not_done,
+                            both_names,
+                            done };  // of a rename; the others are done or not
 
   struct name_call {
     const disk_call* call;

@@ -61,22 +61,22 @@ struct crash_trainer {
 /// A run that was recorded. Version i of the state was saved under the step `steps[i]` (0 where there are no steps).
 struct recording {
   std::shared_ptr<recording_storage> disk;
-  std::string path;         ///< of the directory, or of the one file
+  std::string path;  ///< of the directory, or of the one file
   bool directory = true;
   std::vector<std::int64_t> steps{};
   holdfast::verify verify = holdfast::verify::before;  ///< how it is restored
-  std::size_t from = 0;     ///< the first call whose crash states are of interest
-  std::size_t began = 0;    ///< how many versions may already be on the disk when it begins
-  std::optional<std::size_t> reported{};  ///< the newest of these that was reported
+  std::size_t from = 0;                                ///< the first call whose crash states are of interest
+  std::size_t began = 0;                               ///< how many versions may already be on the disk when it begins
+  std::optional<std::size_t> reported{};               ///< the newest of these that was reported
 };
 
 /// What a replay tried and found.
 struct replay_result {
-  std::size_t tried = 0;     ///< states, as the model builds them
-  std::size_t distinct = 0;  ///< of these, each opened: the others hold the same names and bytes as one that was
+  std::size_t tried = 0;                              ///< states, as the model builds them
+  std::size_t distinct = 0;                           ///< of these, each opened: the others hold the same names and bytes as one that was
   std::size_t resumed = 0, nothing = 0, refused = 0;  ///< of those tried: how it ended
-  std::size_t saved_again = 0;  ///< in how many the run went on and saved
-  std::string violation{};      ///< of the first state that breaks the promise; the replay ends there
+  std::size_t saved_again = 0;                        ///< in how many the run went on and saved
+  std::string violation{};                            ///< of the first state that breaks the promise; the replay ends there
 
   replay_result& operator+=(const replay_result& more) {
     tried += more.tried, distinct += more.distinct, resumed += more.resumed;
@@ -89,7 +89,8 @@ struct replay_result {
 /// What is required of every state. `durable`: what comes back is bit for bit a state whose save had begun, and none
 /// older than the newest one that was reported as saved; nothing, or an error, comes only where nothing had been
 /// reported, and the program's state is then untouched. `whole`: the same, but anything may be lost.
-enum class promise { durable, whole };
+enum class promise { durable,
+                     whole };
 
 class crash_replay {
  public:
@@ -132,7 +133,8 @@ class crash_replay {
       if (of_.directory && result_.distinct % 128 == 1 && known->second != wrong && !goes_on(image)) known->second = wrong;
     }
     const int version = known->second;
-    (version == none ? result_.nothing : version == error ? result_.refused : result_.resumed) += version != wrong;
+    (version == none ? result_.nothing : version == error ? result_.refused
+                                                          : result_.resumed) += version != wrong;
     const bool begun = version < 0 || static_cast<std::size_t>(version) < began_;
     const bool lost = newest_ && (version < 0 || order(static_cast<std::size_t>(version)) < order(*newest_));
     if (version != wrong && begun && (!lost || required_ == promise::whole)) return true;

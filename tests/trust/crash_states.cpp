@@ -42,8 +42,7 @@ std::size_t scaled(double states) { return static_cast<std::size_t>(std::max(sta
 
 void print(const std::string& name, const replay_result& r, clock_type::time_point start) {
   std::cout << std::left << std::setw(38) << name << std::right;
-  const std::pair<std::size_t, const char*> counts[] = {{r.tried, "states tried"}, {r.distinct, "distinct"}, {r.resumed, "resumed"},
-                                                        {r.nothing, "had nothing"}, {r.refused, "refused"}, {r.saved_again, "saved again"}};
+  const std::pair<std::size_t, const char*> counts[] = {{r.tried, "states tried"}, {r.distinct, "distinct"}, {r.resumed, "resumed"}, {r.nothing, "had nothing"}, {r.refused, "refused"}, {r.saved_again, "saved again"}};
   for (const auto& [count, what] : counts) std::cout << std::setw(8) << count << " " << what << ",";
   std::cout << std::fixed << std::setprecision(1) << std::setw(6) << seconds_since(start) << " s" << std::endl;
 }

@@ -284,7 +284,8 @@ BOOST_AUTO_TEST_CASE(files_cut_short) {
         t.memory[file].resize(n);
         const std::string why = t.refusal();
         ++tried.cut;
-        const char* const expected = n == 0 ? "found an empty file" : n < 8 ? "not HDF5" : "found an HDF5 file without holdfast's trailer: it was truncated";
+        const char* const expected = n == 0 ? "found an empty file" : n < 8 ? "not HDF5"
+                                                                            : "found an HDF5 file without holdfast's trailer: it was truncated";
         if (why.find(expected) == why.npos) BOOST_ERROR("cut to " << n << ": \"" << why << "\"");
       }
     }
@@ -333,7 +334,7 @@ BOOST_AUTO_TEST_CASE(two_files_spliced) {
       for (std::size_t i = support::effort(large ? 20 : 300); i > 0; --i) {
         // The head of one and the tail of another: where they are, so that the length is that of the first or the second, or anywhere.
         const std::size_t head = engine() % (t.whole.size() + 1), place = engine() % 3;
-        const std::size_t tail = place == 0 ? engine() % (other.whole.size() + 1)
+        const std::size_t tail = place == 0   ? engine() % (other.whole.size() + 1)
                                  : place == 1 ? std::min(other.whole.size(), t.whole.size() - head)
                                               : other.whole.size() - std::min(head, other.whole.size());
         std::vector<std::byte> now(t.whole.begin(), t.whole.begin() + static_cast<std::ptrdiff_t>(head));

@@ -116,7 +116,9 @@ void print(const char* what, const sweep& s) {
 
 /// Some of the faults leave an old checkpoint behind, which the library warns of.
 struct silence {
-  silence() { on_warning([](const std::string&) {}); }
+  silence() {
+    on_warning([](const std::string&) {});
+  }
   ~silence() { on_warning({}); }
 };
 

@@ -19,7 +19,8 @@
 namespace support::fault {
 
 /// What happens at the chosen call: it fails with an errno, or a transfer is cut short, which is no failure.
-enum class way { fail, cut_short };
+enum class way { fail,
+                 cut_short };
 
 struct plan {
   std::atomic<bool> armed{false};
@@ -28,7 +29,7 @@ struct plan {
   std::atomic<bool> fired{false};
   int code = EIO;
   way how = way::fail;
-  const char* call = "";                 ///< that fired
+  const char* call = "";  ///< that fired
 };
 inline plan current;
 

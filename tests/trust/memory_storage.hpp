@@ -38,7 +38,17 @@ struct disk_image {
 
 /// One call that changed a disk, or told something about the program above it. With its bytes: a trace can be replayed.
 struct disk_call {
-  enum class kind { make_folder, create, preallocate, write, sync, rename, remove, sync_folder, lease, began, reported };
+  enum class kind { make_folder,
+                    create,
+                    preallocate,
+                    write,
+                    sync,
+                    rename,
+                    remove,
+                    sync_folder,
+                    lease,
+                    began,
+                    reported };
   kind what;
   std::string path{};  ///< of the folder or file; the old name of a rename
   std::string to{};    ///< the new name of a rename
@@ -253,8 +263,8 @@ class recording_storage final : public memory_storage {
 
   /// "create preallocate write ... sync rename sync_folder" of the calls from `first` on, with runs of writes as one.
   std::string order(std::size_t first = 0) const {
-    static const char* const names[] = {"make_folder", "create", "preallocate", "write",    "sync",    "rename",
-                                        "remove",      "sync_folder", "lease",    "began", "reported"};
+    static const char* const names[] = {"make_folder", "create", "preallocate", "write", "sync", "rename",
+                                        "remove", "sync_folder", "lease", "began", "reported"};
     std::string text;
     for (std::size_t i = first; i < calls_.size(); ++i)
       if (i == first || calls_[i].what != kind::write || calls_[i - 1].what != kind::write)

@@ -8,7 +8,8 @@
 
 namespace {
 
-enum class mode : std::int16_t { train = -1, test = 300 };
+enum class mode : std::int16_t { train = -1,
+                                 test = 300 };
 struct scalars {
   bool flag = false;
   char letter = 0;
@@ -86,8 +87,9 @@ BOOST_AUTO_TEST_CASE(built_in_arrays_have_their_dimensions) {
   const holdfast::checkpoint_file read(f.path());
   BOOST_TEST((read.entries()[0].path == "x/fixed"));
   BOOST_TEST((read.entries()[2].shape == holdfast::shape{2, 3}));
-  BOOST_TEST(f.refusal(restored) == "\n  /x/fixed: expected an object that may change, found one bound as const; "
-                                    "bind it as non-const, or leave it out with .except");
+  BOOST_TEST(f.refusal(restored) ==
+             "\n  /x/fixed: expected an object that may change, found one bound as const; "
+             "bind it as non-const, or leave it out with .except");
 }
 
 BOOST_AUTO_TEST_CASE(a_span_is_restored_into_the_memory_that_it_refers_to) {

@@ -25,8 +25,8 @@ using round_trip::file;
 using namespace std::string_literals;
 
 /// Texts that are not names in HDF5, and some that sort apart from what is below them.
-const std::vector<std::string> awkward{"model/fc1.weight", "/", "",     "größe", "重み", "a\0b"s, "a",  "a.b", "a!", "a/b",
-                                       ".",                "..", "...", "%",     "%2F",  "%41",   "50%", " ",   "\n", "holdfast"};
+const std::vector<std::string> awkward{"model/fc1.weight", "/", "", "größe", "重み", "a\0b"s, "a", "a.b", "a!", "a/b",
+                                       ".", "..", "...", "%", "%2F", "%41", "50%", " ", "\n", "holdfast"};
 
 BOOST_AUTO_TEST_CASE(any_key_comes_back) {
   std::map<std::string, float> saved;

@@ -121,8 +121,9 @@ BOOST_AUTO_TEST_CASE(a_pointer_to_something_keeps_its_object) {
 BOOST_AUTO_TEST_CASE(an_object_that_cannot_be_made_must_be_there) {
   std::unique_ptr<fixed> saved = std::make_unique<fixed>(4), none, other = std::make_unique<fixed>(0);
   file f;
-  support::require_all(f.save(saved).refusal(none), "\n  /x: expected an object of a type with a default constructor, found one to be made; "
-                                                    "make it before the restore");
+  support::require_all(f.save(saved).refusal(none),
+                       "\n  /x: expected an object of a type with a default constructor, found one to be made; "
+                       "make it before the restore");
   f.restore(other);
   BOOST_TEST(other->value == 4);
 }

@@ -20,8 +20,7 @@ struct holdfast::traits<drawing> {
   static void visit(drawing& d, visitor& v) {
     v.value([&d] { return d.x; }, [&d](int to) {
       d.engine.discard(1);
-      d.x = to;
-    });
+      d.x = to; });
   }
 };
 
@@ -48,17 +47,17 @@ class in_german {
 };
 
 using engines = std::tuple<std::mt19937, std::mt19937_64, std::minstd_rand0, std::minstd_rand, std::ranlux24, std::ranlux48,
-               std::ranlux24_base, std::ranlux48_base, std::knuth_b,
-               std::independent_bits_engine<std::mt19937, 17, std::uint32_t>>;
+                           std::ranlux24_base, std::ranlux48_base, std::knuth_b,
+                           std::independent_bits_engine<std::mt19937, 17, std::uint32_t>>;
 
 using distributions =
     std::tuple<std::normal_distribution<float>, std::normal_distribution<double>, std::normal_distribution<long double>,
-                     std::lognormal_distribution<float>, std::lognormal_distribution<long double>, std::gamma_distribution<double>,
-                     std::chi_squared_distribution<double>, std::fisher_f_distribution<float>, std::student_t_distribution<double>,
-                     std::student_t_distribution<long double>, std::cauchy_distribution<double>, std::exponential_distribution<float>,
-                     std::extreme_value_distribution<double>, std::weibull_distribution<double>, std::uniform_real_distribution<float>,
-                     std::uniform_int_distribution<int>, std::uniform_int_distribution<std::uint64_t>, std::poisson_distribution<int>,
-                     std::geometric_distribution<int>, std::binomial_distribution<int>, std::negative_binomial_distribution<std::int64_t>>;
+               std::lognormal_distribution<float>, std::lognormal_distribution<long double>, std::gamma_distribution<double>,
+               std::chi_squared_distribution<double>, std::fisher_f_distribution<float>, std::student_t_distribution<double>,
+               std::student_t_distribution<long double>, std::cauchy_distribution<double>, std::exponential_distribution<float>,
+               std::extreme_value_distribution<double>, std::weibull_distribution<double>, std::uniform_real_distribution<float>,
+               std::uniform_int_distribution<int>, std::uniform_int_distribution<std::uint64_t>, std::poisson_distribution<int>,
+               std::geometric_distribution<int>, std::binomial_distribution<int>, std::negative_binomial_distribution<std::int64_t>>;
 
 /// One whose parameters are not those of a default-constructed one, and have many digits.
 template <class D>
@@ -124,9 +123,9 @@ BOOST_AUTO_TEST_CASE(another_engine_is_refused_and_both_are_named) {
 
 BOOST_AUTO_TEST_CASE(every_engine_has_an_identity_of_its_own) {
   using holdfast::detail::type_name;
-  const std::string names[] = {type_name<std::mt19937>::get(),      type_name<std::mt19937_64>::get(),    type_name<std::minstd_rand0>::get(),
-                               type_name<std::minstd_rand>::get(),  type_name<std::ranlux24_base>::get(), type_name<std::ranlux48_base>::get(),
-                               type_name<std::ranlux24>::get(),     type_name<std::ranlux48>::get(),      type_name<std::knuth_b>::get(),
+  const std::string names[] = {type_name<std::mt19937>::get(), type_name<std::mt19937_64>::get(), type_name<std::minstd_rand0>::get(),
+                               type_name<std::minstd_rand>::get(), type_name<std::ranlux24_base>::get(), type_name<std::ranlux48_base>::get(),
+                               type_name<std::ranlux24>::get(), type_name<std::ranlux48>::get(), type_name<std::knuth_b>::get(),
                                type_name<std::independent_bits_engine<std::mt19937, 17, std::uint32_t>>::get(),
                                type_name<std::independent_bits_engine<std::mt19937, 18, std::uint32_t>>::get(),
                                type_name<std::independent_bits_engine<std::mt19937_64, 17, std::uint32_t>>::get()};

@@ -35,8 +35,9 @@ BOOST_AUTO_TEST_CASE(parts_have_the_names_that_a_reader_of_the_file_expects) {
 BOOST_AUTO_TEST_CASE(a_const_part_is_saved_and_not_restored) {
   std::pair<const int, int> pair{1, 2};
   file f;
-  BOOST_TEST(f.save(pair).refusal(pair) == "\n  /x/first: expected an object that may change, found one bound as const; "
-                                           "bind it as non-const, or leave it out with .except");
+  BOOST_TEST(f.save(pair).refusal(pair) ==
+             "\n  /x/first: expected an object that may change, found one bound as const; "
+             "bind it as non-const, or leave it out with .except");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -14,7 +14,8 @@ struct layer {
 struct net {
   std::vector<layer> layers;
 };
-enum class colour : std::uint8_t { red = 1, green = 200 };
+enum class colour : std::uint8_t { red = 1,
+                                   green = 200 };
 /// Cannot be made anew or moved, as a class that owns a mutex.
 struct fixed {
   explicit fixed(int x) : value(x) {}

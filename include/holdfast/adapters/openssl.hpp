@@ -38,7 +38,6 @@ class hmac_sha256_digest final : public keyed_digest {
   std::unique_ptr<stream> start() const override { return std::make_unique<running>(ready_); }
 
  private:
-
   class running final : public stream {
    public:
     explicit running(std::shared_ptr<EVP_MAC_CTX> ready) : ready_(std::move(ready)) { begin(); }

@@ -20,12 +20,12 @@ namespace holdfast {
 /// How one path of two checkpoints differs.
 struct tensor_difference {
   std::string path{};
-  std::string expected{};                ///< in the first file: a dtype and shape, or the first element that differs
-  std::string found{};                   ///< in the second
-  std::uint64_t elements = 0;            ///< that differ in their bits; 0 where dtype, shape or presence differ
-  std::uint64_t of = 0;                  ///< elements of the tensor
-  std::vector<std::int64_t> first{};     ///< index of the first of them
-  std::optional<std::uint64_t> ulps{};   ///< the largest distance in units in the last place, of floating-point numbers
+  std::string expected{};               ///< in the first file: a dtype and shape, or the first element that differs
+  std::string found{};                  ///< in the second
+  std::uint64_t elements = 0;           ///< that differ in their bits; 0 where dtype, shape or presence differ
+  std::uint64_t of = 0;                 ///< elements of the tensor
+  std::vector<std::int64_t> first{};    ///< index of the first of them
+  std::optional<std::uint64_t> ulps{};  ///< the largest distance in units in the last place, of floating-point numbers
 
   /// "/model/fc1.weight: 3 of 640 elements differ, first [2, 7]: expected 0.25, found 0.2500001, at most 4 ULPs apart"
   std::string text() const {

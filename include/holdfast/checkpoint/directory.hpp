@@ -32,9 +32,9 @@ struct retention {
   int keep_last = 1;
   int keep_best = 0;
   std::int64_t keep_every = 0;
-  bool higher_is_better = false;      ///< for `keep_best`: whether the metric is one to maximise
-  io::storage* storage = nullptr;     ///< where to write; null: the operating system's files
-  seal_key key{};                     ///< of every checkpoint, as in `save_options` and `restore_options`
+  bool higher_is_better = false;   ///< for `keep_best`: whether the metric is one to maximise
+  io::storage* storage = nullptr;  ///< where to write; null: the operating system's files
+  seal_key key{};                  ///< of every checkpoint, as in `save_options` and `restore_options`
 };
 
 /// What a run knows about the checkpoint it saves.

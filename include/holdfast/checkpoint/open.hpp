@@ -18,7 +18,8 @@ std::unique_ptr<hdf5::reader> open_reader(const std::string& path, trust trusted
   if (const auto trailer = hdf5::sealed_reader::trailer_of(*file)) return std::make_unique<hdf5::sealed_reader>(std::move(file), *trailer, key);
   if (key) throw integrity_error(path + ": expected a seal made with the key, found none; do not trust it, or leave .key out");
   if (trusted == trust::foreign) return std::make_unique<hdf5::foreign_reader>(std::move(file));
-  throw format_error(path + ": expected a sealed checkpoint, found an HDF5 file without holdfast's trailer: it was truncated, written to by "
+  throw format_error(path +
+                     ": expected a sealed checkpoint, found an HDF5 file without holdfast's trailer: it was truncated, written to by "
                      "another program since it was saved, or not made by holdfast; pass .trust = holdfast::trust::foreign to read it unverified");
 }
 

@@ -23,8 +23,8 @@ namespace holdfast {
 /// What a restore would do, decided without touching anything.
 struct plan {
   struct item {
-    std::string path;  ///< as bound
-    std::string from;  ///< in the file
+    std::string path;       ///< as bound
+    std::string from;       ///< in the file
     holdfast::dtype dtype;  ///< in the file
     holdfast::shape shape;
     std::uint64_t bytes;

@@ -24,15 +24,15 @@ namespace holdfast {
 /// What a restore did.
 struct restore_report {
   std::string file{};
-  std::int64_t step = -1;               ///< the step the file was saved with; -1 if none
-  bool sealed = false;                  ///< whether the file was as holdfast wrote it
-  bool verified = false;                ///< whether every restored tensor had a digest and it was compared
-  std::uint64_t bytes = 0;              ///< read from the file
-  std::vector<std::string> restored{};  ///< paths as bound
-  std::vector<std::string> converted{}; ///< of these, those that got another dtype
-  std::vector<std::string> missing{};   ///< bound, not in the file, kept as they were
-  std::vector<std::string> unexpected{};///< in the file, not bound
-  std::vector<std::string> untied{};    ///< second names of shared data that the program binds to memory of their own
+  std::int64_t step = -1;                 ///< the step the file was saved with; -1 if none
+  bool sealed = false;                    ///< whether the file was as holdfast wrote it
+  bool verified = false;                  ///< whether every restored tensor had a digest and it was compared
+  std::uint64_t bytes = 0;                ///< read from the file
+  std::vector<std::string> restored{};    ///< paths as bound
+  std::vector<std::string> converted{};   ///< of these, those that got another dtype
+  std::vector<std::string> missing{};     ///< bound, not in the file, kept as they were
+  std::vector<std::string> unexpected{};  ///< in the file, not bound
+  std::vector<std::string> untied{};      ///< second names of shared data that the program binds to memory of their own
 };
 
 namespace detail {

@@ -14,20 +14,26 @@
 namespace holdfast {
 
 /// What to do with a bound path that the file does not have.
-enum class on_missing { error, keep };
+enum class on_missing { error,
+                        keep };
 /// What to do with a path of the file that nothing is bound to.
-enum class on_unexpected { error, ignore };
+enum class on_unexpected { error,
+                           ignore };
 /// Whether data may be converted to the bound element type: between floating-point types (rounding to nearest), to a
 /// wider integer, from an integer or bool to a floating-point type, from real to complex. Nothing else is converted.
-enum class cast { refuse, allow };
+enum class cast { refuse,
+                  allow };
 /// When digests are compared: in the pass that copies (a damaged tensor is found when it, and those before it, are
 /// already overwritten; the error says so), in a pass of its own before anything is changed, or never.
-enum class verify { during, before, off };
+enum class verify { during,
+                    before,
+                    off };
 /// Which files may be read: only those whose seal shows that they are as holdfast wrote them, which never go through
 /// libhdf5, or any HDF5 file. libhdf5 itself crashed on 1.7 to 4% and hung on 0.25% of files with a few changed bytes:
 /// `foreign` is for files whose origin one trusts. Even then no link but a hard one is followed, no virtual dataset,
 /// external storage or filter that is not HDF5's own is read, and what a file may claim is limited by its size.
-enum class trust { sealed_only, foreign };
+enum class trust { sealed_only,
+                   foreign };
 
 /// Gives paths of the file other names: both are patterns with the same wildcards, as {"encoder/**", "model/trunk/**"}.
 struct rename_rule {

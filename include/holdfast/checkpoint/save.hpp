@@ -24,11 +24,11 @@
 namespace holdfast {
 
 struct save_options {
-  std::int64_t step = -1;  ///< of the training run, kept in the trailer and at /holdfast/step; -1: not given
+  std::int64_t step = -1;                                    ///< of the training run, kept in the trailer and at /holdfast/step; -1: not given
   double metric = std::numeric_limits<double>::quiet_NaN();  ///< kept in the trailer; NaN: not given
-  io::replace existing = io::replace::yes;  ///< whether a file of that name may be replaced
-  io::storage* storage = nullptr;           ///< where to write; null: the operating system's files
-  seal_key key{};                           ///< seals the file against others who can write to it; null: against accidents
+  io::replace existing = io::replace::yes;                   ///< whether a file of that name may be replaced
+  io::storage* storage = nullptr;                            ///< where to write; null: the operating system's files
+  seal_key key{};                                            ///< seals the file against others who can write to it; null: against accidents
 };
 
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5

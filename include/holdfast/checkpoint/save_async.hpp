@@ -13,7 +13,9 @@
 namespace holdfast {
 
 /// What `save_async` does while the save before it is still being written: wait for it, save nothing this time, or throw.
-enum class when_busy { wait, skip, error };
+enum class when_busy { wait,
+                       skip,
+                       error };
 
 namespace detail {
 

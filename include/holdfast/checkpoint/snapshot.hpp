@@ -38,7 +38,8 @@ class basic_snapshot {
   void fill(std::span<std::byte> out) {
     while (!out.empty()) {
       const bool inside = next_ < parts_.size() && parts_[next_].begin <= at_;
-      const std::uint64_t until = next_ == parts_.size() ? at_ + out.size() : inside ? parts_[next_].end : parts_[next_].begin;
+      const std::uint64_t until = next_ == parts_.size() ? at_ + out.size() : inside ? parts_[next_].end
+                                                                                     : parts_[next_].begin;
       const auto piece = out.first(std::min<std::uint64_t>(out.size(), until - at_));
       if (inside) stage(parts_[next_], piece);
       else layout_.image.read(at_, piece);

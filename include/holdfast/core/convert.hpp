@@ -38,14 +38,26 @@ void with_type(dtype t, F&& f) {
   }
 }
 
-enum class family { boolean, signed_integer, unsigned_integer, real, complex, text };
+enum class family { boolean,
+                    signed_integer,
+                    unsigned_integer,
+                    real,
+                    complex,
+                    text };
 
 constexpr family family_of(dtype t) {
   switch (t) {
     case dtype::boolean: return family::boolean;
-    case dtype::int8: case dtype::int16: case dtype::int32: case dtype::int64: return family::signed_integer;
-    case dtype::uint8: case dtype::uint16: case dtype::uint32: case dtype::uint64: return family::unsigned_integer;
-    case dtype::complex64: case dtype::complex128: return family::complex;
+    case dtype::int8:
+    case dtype::int16:
+    case dtype::int32:
+    case dtype::int64: return family::signed_integer;
+    case dtype::uint8:
+    case dtype::uint16:
+    case dtype::uint32:
+    case dtype::uint64: return family::unsigned_integer;
+    case dtype::complex64:
+    case dtype::complex128: return family::complex;
     case dtype::string: return family::text;
     default: return family::real;
   }

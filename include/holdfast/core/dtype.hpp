@@ -16,9 +16,24 @@ namespace holdfast {
 /// and ml_dtypes'; `boolean` is written "bool". An element of `string` is one byte of text, and a string tensor's last
 /// extent is the width of its strings.
 enum class dtype : std::uint8_t {
-  boolean = 1, int8 = 2, int16 = 3, int32 = 4, int64 = 5, uint8 = 6, uint16 = 7, uint32 = 8, uint64 = 9,
-  float16 = 10, bfloat16 = 11, float32 = 12, float64 = 13, complex64 = 14, complex128 = 15,
-  float8_e4m3fn = 16, float8_e5m2 = 17, string = 18,
+  boolean = 1,
+  int8 = 2,
+  int16 = 3,
+  int32 = 4,
+  int64 = 5,
+  uint8 = 6,
+  uint16 = 7,
+  uint32 = 8,
+  uint64 = 9,
+  float16 = 10,
+  bfloat16 = 11,
+  float32 = 12,
+  float64 = 13,
+  complex64 = 14,
+  complex128 = 15,
+  float8_e4m3fn = 16,
+  float8_e5m2 = 17,
+  string = 18,
 };
 
 namespace detail {
@@ -26,10 +41,7 @@ struct dtype_row {
   std::string_view name;
   std::size_t size;
 };
-inline constexpr std::array<dtype_row, 19> dtype_table{{
-    {"unknown", 0}, {"bool", 1}, {"int8", 1}, {"int16", 2}, {"int32", 4}, {"int64", 8}, {"uint8", 1}, {"uint16", 2},
-    {"uint32", 4}, {"uint64", 8}, {"float16", 2}, {"bfloat16", 2}, {"float32", 4}, {"float64", 8}, {"complex64", 8},
-    {"complex128", 16}, {"float8_e4m3fn", 1}, {"float8_e5m2", 1}, {"string", 1}}};
+inline constexpr std::array<dtype_row, 19> dtype_table{{{"unknown", 0}, {"bool", 1}, {"int8", 1}, {"int16", 2}, {"int32", 4}, {"int64", 8}, {"uint8", 1}, {"uint16", 2}, {"uint32", 4}, {"uint64", 8}, {"float16", 2}, {"bfloat16", 2}, {"float32", 4}, {"float64", 8}, {"complex64", 8}, {"complex128", 16}, {"float8_e4m3fn", 1}, {"float8_e5m2", 1}, {"string", 1}}};
 constexpr const dtype_row& row(dtype t) {
   const auto i = static_cast<std::size_t>(t);
   return dtype_table[i < dtype_table.size() ? i : 0];
@@ -53,16 +65,36 @@ constexpr std::optional<dtype> dtype_named(std::string_view text) {
 /// that has the bytes of one of them, such as another library's half or bfloat16.
 template <class T>
 struct dtype_of {};
-template <> struct dtype_of<bool> { static constexpr dtype value = dtype::boolean; };
-template <> struct dtype_of<float> { static constexpr dtype value = dtype::float32; };
-template <> struct dtype_of<double> { static constexpr dtype value = dtype::float64; };
-template <> struct dtype_of<std::complex<float>> { static constexpr dtype value = dtype::complex64; };
-template <> struct dtype_of<std::complex<double>> { static constexpr dtype value = dtype::complex128; };
-template <> struct dtype_of<float16> { static constexpr dtype value = dtype::float16; };
-template <> struct dtype_of<bfloat16> { static constexpr dtype value = dtype::bfloat16; };
-template <> struct dtype_of<float8_e4m3fn> { static constexpr dtype value = dtype::float8_e4m3fn; };
-template <> struct dtype_of<float8_e5m2> { static constexpr dtype value = dtype::float8_e5m2; };
-template <> struct dtype_of<std::byte> { static constexpr dtype value = dtype::uint8; };
+template <> struct dtype_of<bool> {
+  static constexpr dtype value = dtype::boolean;
+};
+template <> struct dtype_of<float> {
+  static constexpr dtype value = dtype::float32;
+};
+template <> struct dtype_of<double> {
+  static constexpr dtype value = dtype::float64;
+};
+template <> struct dtype_of<std::complex<float>> {
+  static constexpr dtype value = dtype::complex64;
+};
+template <> struct dtype_of<std::complex<double>> {
+  static constexpr dtype value = dtype::complex128;
+};
+template <> struct dtype_of<float16> {
+  static constexpr dtype value = dtype::float16;
+};
+template <> struct dtype_of<bfloat16> {
+  static constexpr dtype value = dtype::bfloat16;
+};
+template <> struct dtype_of<float8_e4m3fn> {
+  static constexpr dtype value = dtype::float8_e4m3fn;
+};
+template <> struct dtype_of<float8_e5m2> {
+  static constexpr dtype value = dtype::float8_e5m2;
+};
+template <> struct dtype_of<std::byte> {
+  static constexpr dtype value = dtype::uint8;
+};
 template <class T>
   requires(std::is_integral_v<T> && sizeof(T) <= 8 && !std::is_same_v<T, bool>)
 struct dtype_of<T> {

@@ -36,7 +36,14 @@ struct integrity_error : error {
 
 /// One way in which a file and the program's state do not fit each other.
 struct difference {
-  enum class kind { missing, unexpected, dtype, shape, place, identity, aliasing, structure };
+  enum class kind { missing,
+                    unexpected,
+                    dtype,
+                    shape,
+                    place,
+                    identity,
+                    aliasing,
+                    structure };
   kind what;
   std::string path;      ///< as the program binds it
   std::string expected;  ///< by the program; empty where it says nothing

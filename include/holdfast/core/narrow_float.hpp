@@ -26,9 +26,13 @@ constexpr std::uint32_t encode_narrow(float value, narrow_format f) {
   const int bias = (1 << (f.exponent_bits - 1)) - 1;
   int exponent = static_cast<int>(magnitude >> 23) - 127 + bias;
   std::uint64_t significand = magnitude & 0x7fffffu;
-  if (magnitude >= 0x00800000u) significand |= 0x800000u; else ++exponent;
+  if (magnitude >= 0x00800000u) significand |= 0x800000u;
+  else ++exponent;
   int drop = 23 - f.mantissa_bits;
-  if (exponent < 1) { drop += 1 - exponent; exponent = 1; }
+  if (exponent < 1) {
+    drop += 1 - exponent;
+    exponent = 1;
+  }
   if (drop > 40) return sign;
   const std::uint64_t half = std::uint64_t{1} << (drop - 1);
   std::uint64_t kept = significand >> drop;

@@ -30,7 +30,8 @@ inline std::string encode_component(std::string_view text) {
 /// The inverse of `encode_component`; text that was not made by it comes back as it is.
 inline std::string decode_component(std::string_view component) {
   if (component == "%") return {};
-  const auto hex = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  const auto hex = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                                                             : -1; };
   std::string s;
   for (std::size_t i = 0; i < component.size(); ++i) {
     if (component[i] == '%' && i + 2 < component.size() && hex(component[i + 1]) >= 0 && hex(component[i + 2]) >= 0) {

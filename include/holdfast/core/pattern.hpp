@@ -61,7 +61,8 @@ class pattern {
     }
     const bool deep = p.starts_with("**"), one = p.front() == '?';
     const std::string_view rest = p.substr(token(p));
-    std::size_t longest = one ? std::size_t{1} : deep ? s.size() : std::min(s.find('/'), s.size());
+    std::size_t longest = one ? std::size_t{1} : deep ? s.size()
+                                                      : std::min(s.find('/'), s.size());
     if (one && (s.empty() || s.front() == '/')) return false;
     const std::size_t shortest = one ? 1 : 0;
     for (std::size_t n = longest + 1; n-- > shortest;) {

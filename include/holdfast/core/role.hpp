@@ -6,7 +6,13 @@
 namespace holdfast {
 
 /// What a training run has that must come back for it to go on as if nothing had happened.
-enum class role { model, optimizer, scheduler, rng, data_order, scaler, progress };
+enum class role { model,
+                  optimizer,
+                  scheduler,
+                  rng,
+                  data_order,
+                  scaler,
+                  progress };
 
 /// A role and the path at or below which it is bound, for `state::expects`. Without a path it is the one of the file
 /// layout's convention: "model", "optimizer", "scheduler", "rng", "data", "scaler", "progress".

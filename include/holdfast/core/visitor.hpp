@@ -17,10 +17,13 @@ namespace holdfast {
 
 /// When the function that puts back a `visitor::value` runs, after all bytes have been read and verified: random
 /// generators come last, so that nothing that runs before them (a setter that builds an object) can advance them.
-enum class restore_order { normal, random };
+enum class restore_order { normal,
+                           random };
 
 /// Whether the file holds what an optional or a pointer bound at a path refers to.
-enum class presence { unknown, absent, present };
+enum class presence { unknown,
+                      absent,
+                      present };
 
 namespace detail {
 
@@ -37,7 +40,9 @@ struct tensor_handle {
 /// structure a restore needs.
 class walk {
  public:
-  enum class pass { save, plan, apply };
+  enum class pass { save,
+                    plan,
+                    apply };
   explicit walk(pass kind) : kind_(kind) {}
   walk(const walk&) = delete;
   virtual ~walk() = default;

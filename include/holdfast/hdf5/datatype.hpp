@@ -56,7 +56,9 @@ inline handle datatype_of(dtype type, std::size_t width = 0) {
     case dtype::int16: return copy(H5T_STD_I16LE);
     case dtype::int32: return copy(H5T_STD_I32LE);
     case dtype::int64: return copy(H5T_STD_I64LE);
-    case dtype::uint8: case dtype::float8_e4m3fn: case dtype::float8_e5m2: return copy(H5T_STD_U8LE);
+    case dtype::uint8:
+    case dtype::float8_e4m3fn:
+    case dtype::float8_e5m2: return copy(H5T_STD_U8LE);
     case dtype::uint16: return copy(H5T_STD_U16LE);
     case dtype::uint32: return copy(H5T_STD_U32LE);
     case dtype::uint64: return copy(H5T_STD_U64LE);

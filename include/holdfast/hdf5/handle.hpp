@@ -54,12 +54,10 @@ namespace detail {
 /// The innermost description on libhdf5's error stack.
 inline std::string last_error() {
   std::string text;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD,
-           [](unsigned, const H5E_error2_t* e, void* out) -> herr_t {
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, [](unsigned, const H5E_error2_t* e, void* out) -> herr_t {
              auto& s = *static_cast<std::string*>(out);
              if (s.empty() && e->desc != nullptr) s = e->desc;
-             return 0;
-           }, &text);
+             return 0; }, &text);
   return text.empty() ? "no reason given" : text;
 }
 

@@ -19,9 +19,9 @@ namespace holdfast::hdf5 {
 /// What the file says of itself behind its HDF5 part: every path with type, shape, place and digest. It is enough to
 /// restore, map and list a checkpoint without libhdf5. docs/format.md has the encoding byte by byte.
 struct index {
-  std::vector<entry> entries;             ///< sorted by path
-  std::vector<std::uint64_t> first_block; ///< beside `entries`: where in `blocks` its digests start
-  std::vector<digest> blocks;             ///< digests of the blocks of tensors that have more than one
+  std::vector<entry> entries;              ///< sorted by path
+  std::vector<std::uint64_t> first_block;  ///< beside `entries`: where in `blocks` its digests start
+  std::vector<digest> blocks;              ///< digests of the blocks of tensors that have more than one
 };
 
 /// The sizes of an encoded index, kept in the trailer.

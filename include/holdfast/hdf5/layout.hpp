@@ -25,11 +25,11 @@ struct layout {
   memory_image image;          ///< everything outside the payload
   std::uint64_t end = 0;       ///< HDF5's end of allocation
   std::uint64_t step_offset = 0, digests_offset = 0, digests_bytes = 0;
-  bool keyed = false;          ///< whether it says that digests are made with a key
+  bool keyed = false;  ///< whether it says that digests are made with a key
 
   bool fits(const holdfast::detail::manifest& m, bool with_key = false) const {
     return keyed == with_key && std::equal(entries.begin(), entries.end(), m.items().begin(), m.items().end(),
-                      [](const entry& a, const auto& item) { return holdfast::detail::same_layout(a, item.entry); });
+                                           [](const entry& a, const auto& item) { return holdfast::detail::same_layout(a, item.entry); });
   }
 };
 

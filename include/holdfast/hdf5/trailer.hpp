@@ -26,16 +26,16 @@ struct basic_trailer {
   static constexpr std::size_t bytes = 192;
   static constexpr std::array<char, 8> magic{'H', 'O', 'L', 'D', 'F', 'A', 'S', 'T'};
 
-  std::uint64_t end = 0;          ///< HDF5's end of allocation
+  std::uint64_t end = 0;  ///< HDF5's end of allocation
   std::uint64_t index_offset = 0;
   std::uint64_t digest_block = holdfast::detail::digest_block;
   index_counts counts{};
-  std::int64_t step = -1;         ///< of the training run; -1 where none was given
+  std::int64_t step = -1;  ///< of the training run; -1 where none was given
   double metric = std::numeric_limits<double>::quiet_NaN();
   digest index_digest{};
-  digest metadata_digest{};       ///< of every byte before the index that belongs to no tensor
-  bool keyed = false;             ///< whether all these digests were made with a key
-  digest mac{};                   ///< of the trailer before it, by the key
+  digest metadata_digest{};  ///< of every byte before the index that belongs to no tensor
+  bool keyed = false;        ///< whether all these digests were made with a key
+  digest mac{};              ///< of the trailer before it, by the key
 
   std::uint64_t index_bytes() const { return encoded_bytes(counts).value_or(0); }
   std::uint64_t index_digests_bytes() const { return holdfast::detail::blocks_in(index_bytes(), detail::index_block) * 16; }

@@ -34,7 +34,8 @@ namespace detail {
 /// The folder that holds `path`.
 inline std::string parent_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  return slash == std::string::npos ? "." : slash == 0 ? "/"
+                                                       : path.substr(0, slash);
 }
 
 class descriptor {

@@ -31,7 +31,8 @@ class file {
 };
 
 /// Whether `rename` may replace what has the new name.
-enum class replace { no, yes };
+enum class replace { no,
+                     yes };
 
 /// What the library asks of a file system, and nothing else: the seam where tests record, delay and fail each step.
 /// Paths are the caller's own. Every function throws `io_error` naming the path.
