@@ -41,7 +41,12 @@ struct dtype_row {
   std::string_view name;
   std::size_t size;
 };
-inline constexpr std::array<dtype_row, 19> dtype_table{{{"unknown", 0}, {"bool", 1}, {"int8", 1}, {"int16", 2}, {"int32", 4}, {"int64", 8}, {"uint8", 1}, {"uint16", 2}, {"uint32", 4}, {"uint64", 8}, {"float16", 2}, {"bfloat16", 2}, {"float32", 4}, {"float64", 8}, {"complex64", 8}, {"complex128", 16}, {"float8_e4m3fn", 1}, {"float8_e5m2", 1}, {"string", 1}}};
+// clang-format off
+inline constexpr std::array<dtype_row, 19> dtype_table{{
+    {"unknown", 0}, {"bool", 1}, {"int8", 1}, {"int16", 2}, {"int32", 4}, {"int64", 8}, {"uint8", 1}, {"uint16", 2},
+    {"uint32", 4}, {"uint64", 8}, {"float16", 2}, {"bfloat16", 2}, {"float32", 4}, {"float64", 8}, {"complex64", 8},
+    {"complex128", 16}, {"float8_e4m3fn", 1}, {"float8_e5m2", 1}, {"string", 1}}};
+// clang-format on
 constexpr const dtype_row& row(dtype t) {
   const auto i = static_cast<std::size_t>(t);
   return dtype_table[i < dtype_table.size() ? i : 0];
