@@ -32,12 +32,22 @@ using holdfast::dtype;
 using holdfast::dtype_of;
 
 BOOST_AUTO_TEST_CASE(numbers_names_and_sizes_are_those_of_the_file_format) {
+  // clang-format off
   const struct {
     int number;
     dtype type;
     const char* name;
     std::size_t size;
-  } rows[] = {{1, dtype::boolean, "bool", 1}, {2, dtype::int8, "int8", 1}, {3, dtype::int16, "int16", 2}, {4, dtype::int32, "int32", 4}, {5, dtype::int64, "int64", 8}, {6, dtype::uint8, "uint8", 1}, {7, dtype::uint16, "uint16", 2}, {8, dtype::uint32, "uint32", 4}, {9, dtype::uint64, "uint64", 8}, {10, dtype::float16, "float16", 2}, {11, dtype::bfloat16, "bfloat16", 2}, {12, dtype::float32, "float32", 4}, {13, dtype::float64, "float64", 8}, {14, dtype::complex64, "complex64", 8}, {15, dtype::complex128, "complex128", 16}, {16, dtype::float8_e4m3fn, "float8_e4m3fn", 1}, {17, dtype::float8_e5m2, "float8_e5m2", 1}, {18, dtype::string, "string", 1}};
+  } rows[] = {{1, dtype::boolean, "bool", 1},         {2, dtype::int8, "int8", 1},
+              {3, dtype::int16, "int16", 2},          {4, dtype::int32, "int32", 4},
+              {5, dtype::int64, "int64", 8},          {6, dtype::uint8, "uint8", 1},
+              {7, dtype::uint16, "uint16", 2},        {8, dtype::uint32, "uint32", 4},
+              {9, dtype::uint64, "uint64", 8},        {10, dtype::float16, "float16", 2},
+              {11, dtype::bfloat16, "bfloat16", 2},   {12, dtype::float32, "float32", 4},
+              {13, dtype::float64, "float64", 8},     {14, dtype::complex64, "complex64", 8},
+              {15, dtype::complex128, "complex128", 16}, {16, dtype::float8_e4m3fn, "float8_e4m3fn", 1},
+              {17, dtype::float8_e5m2, "float8_e5m2", 1}, {18, dtype::string, "string", 1}};
+  // clang-format on
   for (const auto& r : rows) {
     BOOST_TEST(static_cast<int>(r.type) == r.number);
     BOOST_TEST(name(r.type) == r.name);

@@ -9,9 +9,14 @@ using holdfast::encode_component;
 using namespace std::string_view_literals;
 
 BOOST_AUTO_TEST_CASE(any_text_becomes_one_component_and_comes_back) {
+  // clang-format off
   const struct {
     std::string_view text, component;
-  } rows[] = {{"weight", "weight"}, {"fc1.bias", "fc1.bias"}, {"a/b", "a%2Fb"}, {"a\0b"sv, "a%00b"}, {"", "%"}, {".", "%2E"}, {"..", "%2E%2E"}, {"...", "..."}, {"%", "%25"}, {"%2F", "%252F"}, {"50%", "50%25"}, {"a\n\x7f", "a%0A%7F"}, {"größe", "größe"}, {"重み", "重み"}, {" a b ", " a b "}, {"/", "%2F"}};
+  } rows[] = {{"weight", "weight"}, {"fc1.bias", "fc1.bias"}, {"a/b", "a%2Fb"},     {"a\0b"sv, "a%00b"},
+              {"", "%"},            {".", "%2E"},             {"..", "%2E%2E"},     {"...", "..."},
+              {"%", "%25"},         {"%2F", "%252F"},         {"50%", "50%25"},     {"a\n\x7f", "a%0A%7F"},
+              {"größe", "größe"},   {"重み", "重み"},         {" a b ", " a b "},   {"/", "%2F"}};
+  // clang-format on
   for (const auto& r : rows) {
     BOOST_TEST(encode_component(r.text) == r.component);
     BOOST_TEST(decode_component(r.component) == r.text);

@@ -41,8 +41,12 @@ BOOST_AUTO_TEST_CASE(every_dtype_comes_back_from_its_hdf5_type) {
 }
 
 BOOST_AUTO_TEST_CASE(a_big_endian_type_has_the_dtype_of_its_values) {
+  // clang-format off
   const std::pair<hid_t, dtype> known[] = {
-      {H5T_STD_I16BE, dtype::int16}, {H5T_STD_I32BE, dtype::int32}, {H5T_STD_I64BE, dtype::int64}, {H5T_STD_U16BE, dtype::uint16}, {H5T_STD_U32BE, dtype::uint32}, {H5T_STD_U64BE, dtype::uint64}, {H5T_IEEE_F32BE, dtype::float32}, {H5T_IEEE_F64BE, dtype::float64}, {H5T_STD_I8BE, dtype::int8}};
+      {H5T_STD_I16BE, dtype::int16},   {H5T_STD_I32BE, dtype::int32},    {H5T_STD_I64BE, dtype::int64},
+      {H5T_STD_U16BE, dtype::uint16},  {H5T_STD_U32BE, dtype::uint32},   {H5T_STD_U64BE, dtype::uint64},
+      {H5T_IEEE_F32BE, dtype::float32}, {H5T_IEEE_F64BE, dtype::float64}, {H5T_STD_I8BE, dtype::int8}};
+  // clang-format on
   for (const auto& [id, type] : known) BOOST_TEST((dtype_from(id) == type), name(type));
   for (const dtype type : {dtype::float16, dtype::bfloat16}) {
     const handle t = datatype_of(type);
