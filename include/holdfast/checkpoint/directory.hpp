@@ -117,14 +117,7 @@ class basic_checkpoint_directory {
     for (const std::int64_t step : steps()) {
       checkpoint_info info{.step = step, .path = path_of(step)};
       try {
-        const auto file = storage_.open(info.path);
-        info.bytes = file->size();
-        info.time = file->modified();
-        if (const auto trailer = hdf5::sealed_reader::trailer_of(*file)) {
-          if (!std::isnan(trailer->metric)) info.metric = trailer->metric;
-        } else {
-          info.damage = info.path + ": not sealed: it was truncated, or written to by another program";
-        }
+        describe(info);
       } catch (const io_error& e) {
         if (gone(e)) continue;
         info.damage = e.what();
@@ -138,12 +131,11 @@ class basic_checkpoint_directory {
 
   /// The newest checkpoint of which every byte is as it was saved; reads it whole. Nothing if there is none.
   std::optional<checkpoint_info> latest_valid() const {
-    return newest_first<checkpoint_info>(nullptr, [&](std::int64_t step, const std::string& path) {
-      const checkpoint_file file(detail::open_reader(path, trust::sealed_only, &storage_, keep_.key));
-      file.verify();
-      const auto at = storage_.open(path);
-      checkpoint_info info{.step = step, .path = path, .bytes = at->size(), .time = at->modified()};
-      if (!std::isnan(file.metric())) info.metric = file.metric();
+    std::vector<rejected_checkpoint> rejected;
+    return newest_first<checkpoint_info>(rejected, [&](std::int64_t step, const std::string& path) {
+      checkpoint_file(detail::open_reader(path, trust::sealed_only, &storage_, keep_.key)).verify();
+      checkpoint_info info{.step = step, .path = path};
+      describe(info);
       return info;
     });
   }
@@ -161,7 +153,7 @@ class basic_checkpoint_directory {
     if (options.verify == verify::during) options.verify = verify::before;
     if (!options.key) options.key = keep_.key;
     std::vector<rejected_checkpoint> rejected;
-    auto taken = newest_first<found>(&rejected, [&](std::int64_t step, const std::string& path) {
+    auto taken = newest_first<found>(rejected, [&](std::int64_t step, const std::string& path) {
       const auto from = detail::open_to_restore(path, options, &storage_);
       return found{.step = step, .path = path, .report = detail::restore_from(*from, detail::selection(*from, options), bound, options)};
     });
@@ -189,19 +181,27 @@ class basic_checkpoint_directory {
 
   static bool gone(const io_error& e) { return e.code() == std::errc::no_such_file_or_directory; }
 
+  /// Fills in what the file and its trailer say.
+  void describe(checkpoint_info& info) const {
+    const auto file = storage_.open(info.path);
+    info.bytes = file->size();
+    info.time = file->modified();
+    const auto trailer = hdf5::sealed_reader::trailer_of(*file);
+    if (!trailer) info.damage = info.path + ": not sealed: it was truncated, or written to by another program";
+    else if (!std::isnan(trailer->metric)) info.metric = trailer->metric;
+  }
+
   /// What `take(step, path)` makes of the newest checkpoint that it does not throw over; the others go to `rejected`. A
   /// file that its writer deletes between listing and opening means that there is a newer one: the folder is listed again.
   template <class T, class F>
-  std::optional<T> newest_first(std::vector<rejected_checkpoint>* rejected, F take) const {
+  std::optional<T> newest_first(std::vector<rejected_checkpoint>& rejected, F take) const {
     std::vector<std::int64_t> all = steps();
     for (std::vector<std::int64_t> before; all != before; before = std::exchange(all, steps())) {
-      if (rejected != nullptr) rejected->clear();
+      rejected.clear();
       bool all_there = true;
       for (auto step = all.rbegin(); step != all.rend(); ++step) {
         const std::string path = path_of(*step);
-        const auto reject = [&](const error& e) {
-          if (rejected != nullptr) rejected->push_back({path, e.what()});
-        };
+        const auto reject = [&](const error& e) { rejected.push_back({path, e.what()}); };
         try {
           return take(*step, path);
         } catch (const format_error& e) {

@@ -141,10 +141,8 @@ class basic_reader {
   basic_reader(std::string file, bool sealed) : file_(std::move(file)), sealed_(sealed) {}
 
   [[noreturn]] void damaged(const entry& e, const std::string& what) const {
-    // clang-format off
-    throw integrity_error(file_ + ": /" + e.path + ": " + what + (sealed_ ? "; the file is damaged: take an older checkpoint"
-                                                                         : "; it was changed since, or the file is damaged; .verify = holdfast::verify::off reads it as it is"));
-    // clang-format on
+    const char* const advice = sealed_ ? "; the file is damaged: take an older checkpoint" : "; it was changed since, or the file is damaged; .verify = holdfast::verify::off reads it as it is";
+    throw integrity_error(file_ + ": /" + e.path + ": " + what + advice);
   }
 
   /// Takes the entries of a file, by path, with all names of shared data. Throws `format_error` for names without end
