@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -17,6 +16,7 @@
 #include <holdfast/core/order.hpp>
 #include <holdfast/core/path.hpp>
 #include <holdfast/hdf5/datatype.hpp>
+#include <holdfast/hdf5/foreign_limits.hpp>
 #include <holdfast/hdf5/layout.hpp>
 #include <holdfast/hdf5/memory_driver.hpp>
 #include <holdfast/hdf5/reader.hpp>
@@ -31,7 +31,7 @@ namespace holdfast::hdf5 {
 template <class>
 class basic_foreign_reader final : public reader {
  public:
-  explicit basic_foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), size_(opened->size()), opened_(std::move(opened), size_) {
+  explicit basic_foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), limits_{opened->size()}, opened_(std::move(opened), limits_.size) {
     const quiet_errors quiet;
     const plugins_off no_plugins;
     links_ = checked(H5Pcreate(H5P_LINK_ACCESS), &H5Pclose, "H5Pcreate");
@@ -161,12 +161,6 @@ class basic_foreign_reader final : public reader {
 
   static herr_t follow_none(const char*, const char*, const char*, const char*, unsigned*, hid_t, void*) { return -1; }
 
-  // What a file may ask for. A link takes 12 bytes of it at least. gzip packs at most 1032 to 1, and what was declared and
-  // never written takes none, of which an honest file has little.
-  std::uint64_t most_links() const { return 1024 + size_ / 8; }
-  std::uint64_t most_name_bytes() const { return (std::uint64_t{1} << 20) + 64 * size_; }
-  std::uint64_t most_content() const { return (std::uint64_t{64} << 20) + 1040 * size_; }
-
   /// The dataset that was found at that path, and no other: names may stand twice in a group of a hostile file.
   handle dataset(const std::string& path, const std::string& what) const {
     const handle access = checked(H5Pcreate(H5P_DATASET_ACCESS), &H5Pclose, what);
@@ -184,7 +178,7 @@ class basic_foreign_reader final : public reader {
       std::vector<std::string> names;
       std::uint64_t left, bytes_left, above;
       bool too_many = false;
-    } found{{}, most_links() - links_seen_, most_name_bytes() - name_bytes_, path.size() + 1};
+    } found{{}, limits_.most_links() - links_seen_, limits_.most_name_bytes() - name_bytes_, path.size() + 1};
     const auto collect = [](hid_t, const char* name, const H5L_info_t* link, void* out) -> herr_t {
       auto& l = *static_cast<listing*>(out);
       const std::uint64_t bytes = l.above + std::strlen(name);
@@ -200,9 +194,9 @@ class basic_foreign_reader final : public reader {
       }
     };
     checked(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect, &found), file() + ": /" + path + ": cannot list the group");
-    if (found.too_many) throw format_error(file() + ": /" + path + ": more names than a file of " + std::to_string(size_) + " bytes can hold");
-    links_seen_ = most_links() - found.left;
-    name_bytes_ = most_name_bytes() - found.bytes_left;
+    if (found.too_many) throw format_error(file() + ": /" + path + ": more names than a file of " + std::to_string(limits_.size) + " bytes can hold");
+    links_seen_ = limits_.most_links() - found.left;
+    name_bytes_ = limits_.most_name_bytes() - found.bytes_left;
     return std::move(found.names);
   }
 
@@ -231,61 +225,6 @@ class basic_foreign_reader final : public reader {
     }
   }
 
-  /// Why a dataset must not be read at all, whatever its type; nothing if it may. It is asked before anything else is: the
-  /// extents of a virtual dataset are already read from other files.
-  std::string refused(hid_t set, const std::string& what) const {
-    const handle creation = checked(H5Dget_create_plist(set), &H5Pclose, what);
-    const H5D_layout_t layout = checked(H5Pget_layout(creation.get()), what);
-    if (layout == H5D_VIRTUAL) return "a virtual dataset, whose data is in other files";
-    if (layout != H5D_CONTIGUOUS && layout != H5D_COMPACT && layout != H5D_CHUNKED) return "a dataset of a layout that is not known";
-    if (checked(H5Pget_external_count(creation.get()), what) != 0) return "a dataset in external storage";
-    for (int i = 0; i < checked(H5Pget_nfilters(creation.get()), what); ++i) {
-      unsigned flags = 0, config = 0;
-      std::size_t values = 0;
-      const H5Z_filter_t filter = checked(H5Pget_filter2(creation.get(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config), what);
-      if (filter > H5Z_FILTER_SCALEOFFSET) return "a dataset with filter " + std::to_string(filter) + ", which is not HDF5's own";
-    }
-    const handle type = checked(H5Dget_type(set), &H5Tclose, what), space = checked(H5Dget_space(set), &H5Sclose, what);
-    if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) return {};
-    std::vector<hsize_t> dims(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space.get()), what)));
-    if (dims.size() > shape::max_rank) return "a dataset of " + std::to_string(dims.size()) + " dimensions";
-    if (!dims.empty()) checked(H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr), what);
-    if (!holds(dims, H5Tget_size(type.get()))) return "a dataset of more bytes than a file of " + std::to_string(size_) + " holds";
-    if (layout != H5D_CHUNKED) {
-      // libhdf5 reads beyond its own memory where the length that is stored beside the shape differs, or data is outside the file.
-      const hsize_t stored = H5Dget_storage_size(set), given = static_cast<hsize_t>(checked(H5Sget_simple_extent_npoints(space.get()), what)) * bytes_in_file(type.get());
-      if (stored != given && bytes_in_file(type.get()) != 0 && (stored != 0 || layout == H5D_COMPACT)) return "a dataset whose data has another length than its type and shape give";
-      const haddr_t place = layout == H5D_CONTIGUOUS ? H5Dget_offset(set) : HADDR_UNDEF;
-      return place == HADDR_UNDEF || (place <= size_ && given <= size_ - place) ? "" : "a dataset whose data lies outside the file";
-    }
-    dims.resize(shape::max_rank);
-    dims.resize(static_cast<std::size_t>(checked(H5Pget_chunk(creation.get(), static_cast<int>(dims.size()), dims.data()), what)));
-    return holds(dims, H5Tget_size(type.get())) ? std::string() : "a dataset in chunks of more bytes than a file of " + std::to_string(size_) + " holds";
-  }
-
-  /// Of one element; 0 where that is not the size it has in memory.
-  std::size_t bytes_in_file(hid_t type) const {
-    if (H5Tdetect_class(type, H5T_VLEN) > 0 || H5Tdetect_class(type, H5T_REFERENCE) > 0) return 0;
-    if (H5Tis_variable_str(type) <= 0) return H5Tget_class(type) == H5T_COMPOUND && H5Tdetect_class(type, H5T_STRING) > 0 ? 0 : H5Tget_size(type);
-    const handle creation = checked(H5Fget_create_plist(opened_.file.get()), &H5Pclose, "H5Fget_create_plist");
-    std::size_t address_bytes = 0, length_bytes = 0;
-    checked(H5Pget_sizes(creation.get(), &address_bytes, &length_bytes), "H5Pget_sizes");
-    return 4 + address_bytes + 4;  // length, and where in which heap
-  }
-
-  /// Whether a file of this size can hold so many elements of `item` bytes. Extents that no dataset has are too many, too.
-  bool holds(const std::vector<hsize_t>& dims, std::uint64_t item) const {
-    std::uint64_t bytes = std::max<std::uint64_t>(item, 1);
-    const bool none = std::find(dims.begin(), dims.end(), hsize_t{0}) != dims.end();
-    for (const hsize_t n : dims) {
-      if (n > static_cast<hsize_t>(std::numeric_limits<std::int64_t>::max())) return false;
-      if (none) continue;
-      if (bytes > most_content() / n) return false;
-      bytes *= n;
-    }
-    return bytes <= most_content();
-  }
-
   entry describe_dataset(hid_t set, const std::string& path) {
     entry e{.path = path};
     const std::string what = file() + ": /" + path + ": cannot describe";
@@ -294,7 +233,7 @@ class basic_foreign_reader final : public reader {
       unreadable_.emplace(path, why);
       return e;
     };
-    if (const std::string why = refused(set, what); !why.empty()) return cannot(why);
+    if (const std::string why = detail::refused(opened_.file.get(), set, limits_, what); !why.empty()) return cannot(why);
     const handle space = checked(H5Dget_space(set), &H5Sclose, what), type = checked(H5Dget_type(set), &H5Tclose, what);
     if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) {
       e.kind = entry_kind::absent;
@@ -306,7 +245,7 @@ class basic_foreign_reader final : public reader {
     const bool is_text = H5Tget_class(type.get()) == H5T_STRING;
     if (is_text && extents.size() == shape::max_rank) return cannot("text of 32 dimensions, where its width would be one more");
     if (is_text && H5Tis_variable_str(type.get()) > 0) {
-      if (!read_variable_text(set, shape(extents), e)) return cannot("text that padded to one width is more than a file of " + std::to_string(size_) + " bytes holds");
+      if (!read_variable_text(set, shape(extents), e)) return cannot("text that padded to one width is more than a file of " + std::to_string(limits_.size) + " bytes holds");
     } else {
       const auto known = dtype_from(type.get());
       if (!known) return cannot("HDF5 data of a class that has no dtype");
@@ -318,28 +257,10 @@ class basic_foreign_reader final : public reader {
     }
     e.bytes = static_cast<std::uint64_t>(e.shape.elements()) * size_of(e.dtype);
     // One at a time each may be as large as a file can hold: together they may not, since a program takes them all.
-    if (e.bytes > most_content() - content_) return cannot("a dataset that with those before it is more than a file of " + std::to_string(size_) + " bytes holds");
+    if (e.bytes > limits_.most_content() - content_) return cannot("a dataset that with those before it is more than a file of " + std::to_string(limits_.size) + " bytes holds");
     content_ += e.bytes;
     return e;
   }
-
-  /// Where libhdf5 puts variable-length text, with a limit: many strings may be one and the same place of a file.
-  struct text_memory {
-    std::uint64_t left;
-    std::vector<std::unique_ptr<char[]>> strings{};
-    static void* take(std::size_t bytes, void* of) {
-      auto& m = *static_cast<text_memory*>(of);
-      if (bytes > m.left) return nullptr;
-      m.left -= bytes;
-      try {
-        m.strings.push_back(std::make_unique<char[]>(bytes + 1));
-        return m.strings.back().get();
-      } catch (...) {
-        return nullptr;
-      }
-    }
-    static void keep(void*, void*) {}  // all are given back together, also those that libhdf5 loses when it fails
-  };
 
   /// libhdf5 takes the memory for a string of the length that the dataset gives, up to 4 GiB, before it looks whether there is one:
   /// whether all lengths are within the file, as far as they can be seen from here, which is where they lie side by side.
@@ -351,7 +272,7 @@ class basic_foreign_reader final : public reader {
     for (std::size_t i = 0; i < n; ++i) {
       std::uint32_t length;  // first, and little-endian
       std::memcpy(&length, stored.data() + i * item, sizeof length);
-      if (length > size_) return false;
+      if (length > limits_.size) return false;
     }
     return true;
   }
@@ -360,14 +281,14 @@ class basic_foreign_reader final : public reader {
   bool read_variable_text(hid_t set, const shape& extents, entry& e) {
     const std::string what = file() + ": /" + e.path + ": cannot read text";
     const handle type = checked(H5Dget_type(set), &H5Tclose, what), transfer = checked(H5Pcreate(H5P_DATASET_XFER), &H5Pclose, what);
-    if (!lengths_fit(set, static_cast<std::size_t>(extents.elements()), bytes_in_file(type.get()))) throw format_error(what + ": strings longer than the file");
-    text_memory memory{most_content()};
-    checked(H5Pset_vlen_mem_manager(transfer.get(), &text_memory::take, &memory, &text_memory::keep, nullptr), what);
+    if (!lengths_fit(set, static_cast<std::size_t>(extents.elements()), detail::bytes_in_file(opened_.file.get(), type.get()))) throw format_error(what + ": strings longer than the file");
+    detail::text_memory memory{limits_.most_content()};
+    checked(H5Pset_vlen_mem_manager(transfer.get(), &detail::text_memory::take, &memory, &detail::text_memory::keep, nullptr), what);
     std::vector<char*> strings(static_cast<std::size_t>(extents.elements()));
     if (!strings.empty()) checked(H5Dread(set, type.get(), H5S_ALL, H5S_ALL, transfer.get(), strings.data()), what);
     std::size_t width = 0;
     for (const char* s : strings) width = std::max(width, s == nullptr ? 0 : std::strlen(s));
-    if (width != 0 && strings.size() > (most_content() - content_) / width) return false;
+    if (width != 0 && strings.size() > (limits_.most_content() - content_) / width) return false;
     std::string& text = texts_[e.path];
     text.reserve(strings.size() * width);
     for (const char* s : strings) {
@@ -431,7 +352,7 @@ class basic_foreign_reader final : public reader {
   handle own_dataset(hid_t group, const char* name, H5T_class_t wanted, const std::string& what) const {
     if (!is_hard_link(group, name)) return {};
     handle set = checked(H5Oopen(group, name, links_.get()), &H5Oclose, what);
-    if (H5Iget_type(set.get()) != H5I_DATASET || !refused(set.get(), what).empty()) return {};
+    if (H5Iget_type(set.get()) != H5I_DATASET || !detail::refused(opened_.file.get(), set.get(), limits_, what).empty()) return {};
     const handle type = checked(H5Dget_type(set.get()), &H5Tclose, what), space = checked(H5Dget_space(set.get()), &H5Sclose, what);
     return H5Tget_class(type.get()) == wanted && H5Sget_simple_extent_npoints(space.get()) == 1 ? std::move(set) : handle();
   }
@@ -491,7 +412,7 @@ class basic_foreign_reader final : public reader {
     }
   }
 
-  std::uint64_t size_;
+  detail::file_limits limits_;
   mutable opened_file opened_;
   handle links_;
   std::uint64_t links_seen_ = 0, name_bytes_ = 0, content_ = 0;  // found so far
