@@ -16,12 +16,13 @@ namespace support {
 inline std::string contents(const holdfast::state& bound) {
   std::string text;
   const holdfast::detail::manifest m(bound);
-  for (const auto& [e, view, binding] : m.items()) {
+  for (const auto& item : m.items()) {
+    const holdfast::entry& e = item.entry;
     text += e.path + " " + std::to_string(static_cast<int>(e.kind)) + holdfast::describe(e.dtype, e.shape) + e.alias_of + "=";
     if (e.kind != holdfast::entry_kind::tensor) continue;
     const std::size_t at = text.size();
     text.resize(at + e.bytes);
-    holdfast::gather(view, 0, static_cast<std::uint64_t>(e.shape.elements()), reinterpret_cast<std::byte*>(text.data() + at));
+    holdfast::gather(item.view, 0, static_cast<std::uint64_t>(e.shape.elements()), reinterpret_cast<std::byte*>(text.data() + at));
   }
   return text;
 }

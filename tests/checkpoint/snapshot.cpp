@@ -13,13 +13,13 @@ using holdfast::detail::snapshot;
 namespace {
 
 /// What a snapshot fills in pieces of these sizes, used in turn.
-std::pair<std::string, hdf5::index> filled(hdf5::layout& l, const manifest& m, std::vector<std::size_t> pieces) {
+std::pair<std::string, hdf5::index> filled(const hdf5::layout& l, const manifest& m, std::vector<std::size_t> pieces) {
   snapshot s(l, m);
   std::string out(l.end, '\xaa');
   std::size_t at = 0;
   for (std::size_t i = 0; at < out.size(); ++i) {
     const std::size_t n = std::min(pieces[i % pieces.size()], out.size() - at);
-    s.fill(std::as_writable_bytes(std::span(out)).subspan(at, n));
+    s.fill(at, std::as_writable_bytes(std::span(out)).subspan(at, n));
     at += n;
   }
   return {out, s.finish()};
@@ -87,6 +87,36 @@ BOOST_AUTO_TEST_CASE(a_tensor_of_several_blocks_has_a_digest_of_each) {
   BOOST_TEST((index.entries[1].digest == detail::digest_of(std::as_bytes(std::span(exact)))));
   BOOST_TEST((index.entries[3].digest == detail::digest_of({})));
   BOOST_TEST(hdf5::counts_of(index.entries, detail::digest_block).blocks == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(a_staged_image_gives_the_same_file_and_what_is_held_is_not_copied) {
+  std::vector<float> large(3 << 20), frozen(1 << 20);
+  std::vector<std::int16_t> strided(1000);
+  std::mt19937_64 engine = support::random_engine();
+  for (auto& x : large) x = static_cast<float>(engine());
+  for (auto& x : frozen) x = static_cast<float>(engine());
+  for (auto& x : strided) x = static_cast<std::int16_t>(engine());
+  state s;
+  s.bind("frozen", frozen).bind("large", large).bind("strided", tensor(strided.data(), {10, 100}, {1, 10}));
+  const manifest m(s);
+  const auto l = hdf5::compile(m);
+  const auto [direct, expected] = filled(l, m, {100000});
+
+  snapshot first(l, m);
+  std::string image(l.end, '\x55');
+  const auto bytes = std::as_writable_bytes(std::span(image));
+  first.stage(bytes, std::vector<bool>(3));
+  const std::vector<float> before = frozen;
+  frozen.assign(frozen.size(), 0.f);
+  snapshot second(l, m);
+  second.stage(bytes, {true, false, false});
+  second.know(expected, {true, false, false});
+  large.clear();
+  second.fill(0, bytes, true);
+  BOOST_TEST((image == direct));
+  for (std::size_t i = 0; i < 3; ++i) BOOST_TEST((second.finish().entries[i].digest == expected.entries[i].digest), expected.entries[i].path);
+  const auto block = [](const hdf5::index& x, std::size_t item, std::size_t n) { return x.blocks[x.first_block[item] + n]; };
+  for (std::size_t n = 0; n < 4; ++n) BOOST_TEST((block(second.finish(), 0, n) == block(expected, 0, n)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -77,11 +77,10 @@ struct model {
 
 /// Reads, verifies and maps everything there is.
 void read_all(const hdf5::reader& r) {
-  std::vector<std::byte> in, out;
   unsigned sum = 0;
   for (const entry& e : r.entries()) {
     if (e.bytes == 0 || e.kind == entry_kind::group || e.kind == entry_kind::absent) continue;
-    holdfast::detail::read_tensor(r, e, nullptr, true, in, out);
+    holdfast::detail::transfers(r, {{&e, nullptr}}, true).run();
     const auto mapped = r.map(e);
     for (std::uint64_t i = 0; i < e.bytes; ++i) sum += static_cast<unsigned>(mapped.get()[i]);
   }

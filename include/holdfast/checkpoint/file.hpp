@@ -69,9 +69,10 @@ class basic_checkpoint_file {
   /// Compares every digest with the content, the metadata included. Throws `integrity_error` for the first that differs.
   void verify() const {
     reader_->verify_metadata();
-    std::vector<std::byte> in, out;
+    std::vector<detail::transfer> all;
     for (const entry& e : entries())
-      if (e.kind == entry_kind::tensor && size_of(e.dtype) != 0) detail::read_tensor(*reader_, e, nullptr, true, in, out);
+      if (e.kind == entry_kind::tensor && size_of(e.dtype) != 0) all.push_back({&e, nullptr});
+    detail::transfers(*reader_, std::move(all), true).run();
   }
 
  private:

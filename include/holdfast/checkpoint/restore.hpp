@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,8 +16,7 @@
 #include <holdfast/checkpoint/open.hpp>
 #include <holdfast/checkpoint/plan.hpp>
 #include <holdfast/checkpoint/restore_options.hpp>
-#include <holdfast/core/convert.hpp>
-#include <holdfast/core/order.hpp>
+#include <holdfast/checkpoint/transfer.hpp>
 #include <holdfast/core/state.hpp>
 
 namespace holdfast {
@@ -37,8 +37,8 @@ struct restore_report {
 
 namespace detail {
 
-/// One tensor to be read: from where, to where.
-struct transfer {
+/// What a restore reads to one path.
+struct assignment {
   std::string path;
   const entry* source;
   tensor_view target;
@@ -51,7 +51,7 @@ class basic_apply_walk final : public walk {
  public:
   explicit basic_apply_walk(const selection& chosen) : walk(pass::apply), chosen_(chosen) {}
 
-  const std::vector<transfer>& transfers() const noexcept { return transfers_; }
+  const std::vector<assignment>& assignments() const noexcept { return assignments_; }
 
   /// Runs what was deferred; random generators come last.
   void finish() {
@@ -70,7 +70,7 @@ class basic_apply_walk final : public walk {
       view = object.view(object.object);
       if (view.shape() != e->shape) throw error("/" + path + ": traits resize gave " + view.shape().text() + ", expected " + e->shape.text());
     }
-    transfers_.push_back({path, e, std::move(view)});
+    assignments_.push_back({path, e, std::move(view)});
   }
   void container(const std::string&) override {}
   void absent(const std::string&) override {}
@@ -81,55 +81,11 @@ class basic_apply_walk final : public walk {
   std::shared_ptr<void>* made(const std::string& path, const void* type) override { return &made_[{chosen_.canonical(path), type}]; }
 
   const selection& chosen_;
-  std::vector<transfer> transfers_;
+  std::vector<assignment> assignments_;
   std::vector<std::pair<restore_order, std::function<void()>>> deferred_;
   std::map<std::pair<std::string, const void*>, std::shared_ptr<void>> made_;
 };
 using apply_walk = basic_apply_walk<void>;
-
-inline constexpr std::size_t read_piece = std::size_t{4} << 20;
-
-/// Makes bytes that are neither 0 nor 1 into 1, since a program that reads such a bool has no defined behaviour; whether
-/// there were none.
-template <class = void>
-bool make_bools(std::span<std::byte> bytes) {
-  bool sound = true;
-  for (std::byte& b : bytes) {
-    if (b <= std::byte{1}) continue;
-    b = std::byte{1};
-    sound = false;
-  }
-  return sound;
-}
-
-/// Reads one tensor to where it belongs, or nowhere to verify it only, digesting what was read on the way.
-template <class = void>
-void read_tensor(const hdf5::reader& from, const entry& e, const tensor_view* target, bool verified, std::vector<std::byte>& in, std::vector<std::byte>& out) {
-  block_digest d = from.content_digest();
-  const bool direct = target != nullptr && target->contiguous() && target->dtype() == e.dtype;
-  const std::uint64_t item = size_of(e.dtype), elements = e.bytes / item, at_once = std::max<std::uint64_t>(read_piece / item, 1);
-  bool sound = true;
-  for (std::uint64_t first = 0; first < elements;) {
-    const std::uint64_t n = std::min(at_once, elements - first);
-    if (!direct) in.resize(std::max<std::size_t>(in.size(), n * item));
-    std::byte* const piece = direct ? target->data() + first * item : in.data();
-    from.read(e, first, n, piece);
-    if (verified) d.update({piece, n * item});
-    if (e.dtype == dtype::boolean && !make_bools({piece, n})) sound = false;
-    if (target != nullptr && !direct) {
-      const std::byte* ready = piece;
-      if (target->dtype() != e.dtype) {
-        out.resize(std::max<std::size_t>(out.size(), n * size_of(target->dtype())));
-        convert(piece, e.dtype, out.data(), target->dtype(), n);
-        ready = out.data();
-      }
-      scatter(ready, *target, first, n);
-    }
-    first += n;
-  }
-  if (verified) from.verify(e, d.finish());
-  if (!sound) throw format_error(from.file() + ": /" + e.path + ": expected bytes of 0 and 1, found others in a tensor of bool; it was not written by holdfast");
-}
 
 /// How much of the state an error in the middle of a restore leaves changed.
 template <class = void>
@@ -152,45 +108,45 @@ restore_report restore_from(const hdf5::reader& from, const selection& chosen, s
   plan decided = plan_walk(from, chosen, options).run(bound);
   if (!decided.ok()) throw mismatch_error(from.file(), std::move(decided.differences));
   const bool verified = options.verify != verify::off;
-  std::vector<std::byte> in, out;
-  if (options.verify == verify::before)
-    for (const plan::item& i : decided.restored) read_tensor(from, *from.find(i.from), nullptr, true, in, out);
+  if (options.verify == verify::before) {
+    std::vector<transfer> all;
+    for (const plan::item& i : decided.restored) all.push_back({from.find(i.from), nullptr});
+    transfers(from, std::move(all), true).run();
+  }
 
   restore_report report{.file = from.file(), .step = from.step(), .sealed = from.sealed(), .verified = verified};
   report.missing = std::move(decided.missing);
   report.unexpected = std::move(decided.unexpected);
-  std::size_t done = 0, total = decided.restored.size();
+  std::size_t total = decided.restored.size();
+  std::optional<transfers> content;
+  const auto so_far = [&] { return partly(content ? content->done() : 0, total); };
   try {
     apply_walk made(chosen);
     bound.visit(made);
-    const std::vector<transfer>& transfers = made.transfers();
-    std::map<std::string_view, const transfer*> owners;  // by the path in the file whose data it is
-    std::vector<const transfer*> reads;
-    for (const transfer& t : transfers) {
+    std::map<std::string_view, const assignment*> owners;  // by the path in the file whose data it is
+    std::vector<transfer> reads;
+    for (const assignment& t : made.assignments()) {
       report.restored.push_back(t.path);
       if (t.target.dtype() != t.source->dtype) report.converted.push_back(t.path);
       report.verified = report.verified && from.has_digest(*t.source);
       const auto [owner, is_first] = owners.try_emplace(t.source->alias_of.empty() ? t.source->path : t.source->alias_of, &t);
       const bool tied = !is_first && same_memory(owner->second->target, t.target);
-      if (!tied) reads.push_back(&t);
+      if (!tied) reads.push_back({t.source, &t.target});
       if (!tied && !is_first) report.untied.push_back(t.path);
     }
     total = reads.size();
-    sort(reads, [](const transfer* a, const transfer* b) { return a->source->offset < b->source->offset; });
-    for (const transfer* t : reads) {
-      read_tensor(from, *t->source, &t->target, options.verify == verify::during, in, out);
-      report.bytes += t->source->bytes;
-      ++done;
-    }
+    for (const transfer& t : reads) report.bytes += t.source->bytes;
+    content.emplace(from, std::move(reads), options.verify == verify::during);
+    content->run();
     made.finish();
   } catch (const integrity_error& e) {
-    throw integrity_error(std::string(e.what()) + partly(done, total));
+    throw integrity_error(std::string(e.what()) + so_far());
   } catch (const format_error& e) {
-    throw format_error(std::string(e.what()) + partly(done, total));
+    throw format_error(std::string(e.what()) + so_far());
   } catch (const io_error& e) {
-    throw io_error(from.file() + ": cannot read" + partly(done, total), e.code());
+    throw io_error(from.file() + ": cannot read" + so_far(), e.code());
   } catch (const std::exception& e) {
-    throw error(from.file() + ": " + e.what() + partly(done, total));
+    throw error(from.file() + ": " + e.what() + so_far());
   }
   return report;
 }

@@ -20,6 +20,7 @@
 #include <holdfast/hdf5/sealed_reader.hpp>
 #include <holdfast/hdf5/trailer.hpp>
 #include <holdfast/io/durable_file.hpp>
+#include <holdfast/io/overlapped_writer.hpp>
 
 namespace holdfast {
 
@@ -29,11 +30,14 @@ struct save_options {
   io::replace existing = io::replace::yes;                   ///< whether a file of that name may be replaced
   io::storage* storage = nullptr;                            ///< where to write; null: the operating system's files
   seal_key key{};                                            ///< seals the file against others who can write to it; null: against accidents
+  io::mode io = io::mode::automatic;                         ///< how the bytes get to the file; `direct` throws where that is refused
+  bool durable = true;                                       ///< false: not synced, so that a power failure may take or damage the file; a crash of the program cannot
+  std::string recycle{};                                     ///< a file in the same folder that is no longer needed and may be overwritten to become this one; empty: none
 };
 
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
-/// call, for as long as the state has the same names, types, shapes and links; the memory that `save_async` copies the
-/// state to is kept too. Used by one thread.
+/// call, for as long as the state has the same names, types, shapes and links; the memory that bytes are staged in is kept
+/// too, and what `state::version` says has not changed is not copied and digested again. Used by one thread.
 template <class>
 class basic_saver {
  public:
@@ -49,7 +53,8 @@ class basic_saver {
     warn(path, bound);
     const detail::manifest m(bound);
     prepare(m, options);
-    write(path, m, options);
+    detail::snapshot snapshot(*layout_, m, options.key);
+    write(path, snapshot, versions_of(m), options, {});
   }
 
   /// As `holdfast::save_async`. At most one save is in the background: `busy` says what to do if one still is. `then`
@@ -62,12 +67,14 @@ class basic_saver {
     }
     close();
     warn(path, bound);
-    auto m = std::make_shared<detail::manifest>(bound);
-    prepare(*m, options);
-    m->detach(staging_);
+    const detail::manifest m(bound);
+    prepare(m, options);
+    auto snapshot = std::make_shared<detail::snapshot>(*layout_, m, options.key);
+    const versions now = versions_of(m);
+    const auto image = stage(*snapshot, now);
     try {
-      running_ = std::make_shared<detail::background>([this, path, m, options, then = std::move(then)] {
-        write(path, *m, options);
+      running_ = std::make_shared<detail::background>([this, path, snapshot, now, options, image, then = std::move(then)] {
+        write(path, *snapshot, now, options, image);
         if (then) then();
       });
     } catch (const std::system_error& e) {
@@ -82,21 +89,106 @@ class basic_saver {
   }
 
  private:
-  static constexpr std::size_t piece_bytes = std::size_t{8} << 20;
+  using versions = std::vector<std::optional<std::uint64_t>>;
 
-  void write(const std::string& path, const detail::manifest& m, const save_options& options) {
+  /// What the newest file of this layout holds.
+  struct last_file {
+    std::string path{};
+    io::storage* storage = nullptr;
+    hdf5::index index{};
+    versions of{};
+    std::vector<std::byte> trailer{};
+    seal_key key{};
+  };
+
+  static versions versions_of(const detail::manifest& m) {
+    versions all;
+    for (const auto& i : m.items()) all.push_back(i.version);
+    return all;
+  }
+
+  /// Which items have a version that is also the one in `before`.
+  static std::vector<bool> unchanged(const versions& now, const versions& before) {
+    std::vector<bool> same(now.size());
+    for (std::size_t i = 0; i < before.size(); ++i) same[i] = now[i].has_value() && now[i] == before[i];
+    return same;
+  }
+
+  static std::uint64_t index_offset(const hdf5::layout& l) { return hdf5::detail::round_up(l.end, 64); }
+
+  /// Copies the tensors to an image of the file that is kept from one save to the next.
+  std::span<std::byte> stage(const detail::snapshot& snapshot, const versions& now) {
+    const std::size_t bytes = index_offset(*layout_);
+    if (bytes > image_.memory().size()) staged_.clear();
+    const auto image = image_.reserve(bytes);
+    const auto held = unchanged(now, std::exchange(staged_, {}));
+    snapshot.stage(image, held);
+    staged_ = now;
+    return image;
+  }
+
+  /// Where direct writing is not asked for, small files are not worth it.
+  static void choose(io::file& file, io::mode how, std::uint64_t bytes) {
+    constexpr std::uint64_t least = std::uint64_t{1} << 20;
+    if (how == io::mode::buffered || (how == io::mode::automatic && bytes < least)) return;
+    if (!file.write_past_cache() && how == io::mode::direct) throw io_error(file.path() + ": cannot be written past the page cache on this file system; leave .io at automatic", std::make_error_code(std::errc::operation_not_supported));
+  }
+
+  /// Shares with the last file, where the file system can, the pages of what has not changed since; calls `visit(from, to)`
+  /// for what was not shared.
+  template <class F>
+  void share(io::file& to, io::storage& on, const detail::snapshot& snapshot, std::uint64_t end, F&& visit) const {
+    std::uint64_t at = 0;
+    std::unique_ptr<io::file> from;
+    for (const auto& p : snapshot.parts()) {
+      if (!p.known || p.begin % io::page_bytes != 0 || p.end - p.begin < hdf5::detail::large_tensor) continue;
+      if (!from && !(from = last_whole(on))) break;
+      const std::uint64_t n = (p.end - p.begin) / io::page_bytes * io::page_bytes;
+      if (!to.share(*from, p.begin, n)) break;
+      visit(at, p.begin);
+      at = p.begin + n;
+    }
+    visit(at, end);
+  }
+
+  /// The last file if it still is what was saved.
+  std::unique_ptr<io::file> last_whole(io::storage& on) const {
+    if (last_.storage != &on) return nullptr;
+    try {
+      auto file = on.open(last_.path);
+      std::vector<std::byte> trailer(last_.trailer.size());
+      const std::uint64_t size = file->size();
+      if (size < trailer.size()) return nullptr;
+      file->read_at(size - trailer.size(), trailer);
+      return trailer == last_.trailer ? std::move(file) : nullptr;
+    } catch (const error&) {
+      return nullptr;
+    }
+  }
+
+  /// Writes a state that is where it lives, or staged in an image of the file.
+  void write(const std::string& path, detail::snapshot& snapshot, const versions& now, const save_options& options, std::span<std::byte> image) {
     hdf5::layout& layout = *layout_;
-    hdf5::trailer end{.end = layout.end, .index_offset = hdf5::detail::round_up(layout.end, 64), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
+    hdf5::trailer end{.end = layout.end, .index_offset = index_offset(layout), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
     end.counts = hdf5::counts_of(layout.entries, end.digest_block);
 
-    io::durable_file file(options.storage != nullptr ? *options.storage : io::posix(), path);
+    io::storage& on = options.storage != nullptr ? *options.storage : io::posix();
+    io::durable_file file(on, path, options.recycle);
     file->preallocate(end.file_bytes());
-    detail::snapshot snapshot(layout, m, options.key);
-    std::vector<std::byte> piece(std::min<std::uint64_t>(piece_bytes, end.index_offset));
-    for (std::uint64_t at = 0; at < end.index_offset; at += piece.size()) {
-      const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), end.index_offset - at));
-      snapshot.fill(part);
-      file->write_at(at, part);
+    choose(*file, options.io, end.file_bytes());
+    if (last_.storage != nullptr && last_.key == options.key) snapshot.know(last_.index, unchanged(now, last_.of));
+    {
+      io::overlapped_writer writer(*file, pieces_, end.index_offset);
+      share(*file, on, snapshot, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
+        while (from < to) {
+          const std::uint64_t n = std::min<std::uint64_t>(io::overlapped_writer::piece_bytes, to - from);
+          const auto piece = image.empty() ? writer.piece().first(n) : image.subspan(from, n);
+          snapshot.fill(from, piece, !image.empty());
+          writer.write(from, piece);
+          from += n;
+        }
+      });
+      writer.finish();
     }
 
     // What depends on the digests of everything else is patched into the metadata, then the metadata is digested.
@@ -109,6 +201,7 @@ class basic_saver {
     const std::string digests = hdf5::digests_text(index.entries);
     patch(layout.digests_offset, std::as_bytes(std::span(digests)));
     detail::stream_digest metadata(options.key);
+    std::vector<std::byte> piece(std::size_t{64} << 10);
     hdf5::sealed_reader::for_each_gap(layout.entries, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
       while (from < to) {
         const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
@@ -125,9 +218,12 @@ class basic_saver {
     if (end.keyed) end.mac = end.code(options.key);
     const auto append = [&](std::span<const std::byte> bytes) { tail.insert(tail.end(), bytes.begin(), bytes.end()); };
     append(std::as_bytes(std::span(blocks)));
-    append(end.encode());
+    std::vector<std::byte> trailer = end.encode();
+    append(trailer);
     file->write_at(end.index_offset, tail);
-    file.commit(options.existing);
+    file.commit(options.existing, options.durable);
+    const bool any = std::any_of(now.begin(), now.end(), [](const auto& v) { return v.has_value(); });
+    last_ = any ? last_file{path, &on, index, now, std::move(trailer), options.key} : last_file{};
   }
 
   void prepare(const detail::manifest& m, const save_options& options) {
@@ -135,6 +231,8 @@ class basic_saver {
       if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
     const bool keyed = options.key != nullptr;
     if (layout_ && layout_->fits(m, keyed)) return;
+    last_ = {};
+    staged_.clear();
     layout_ = hdf5::compile(m, keyed);
     try {
       hdf5::detail::names(layout_->entries, "");  // what a reader would refuse is not written
@@ -153,13 +251,15 @@ class basic_saver {
 
   bool warned_ = false;
   std::optional<hdf5::layout> layout_;
-  std::vector<std::byte> staging_;
+  last_file last_;
+  io::staging_buffer pieces_, image_;
+  versions staged_;                              // what is in image_
   std::shared_ptr<detail::background> running_;  // last: it uses the others until it ends
 };
 using saver = basic_saver<void>;
 
 /// Saves everything bound as one HDF5 file at `path`, replacing a file of that name. The file is durable and visible
-/// under its name when this returns, and not there at all otherwise. Needs about 16 MiB beside the state, whatever its
+/// under its name when this returns, and not there at all otherwise. Needs about 24 MiB beside the state, whatever its
 /// size. Throws `error` for a state that cannot be one file, `io_error` where the operating system refuses; a file that
 /// was there before is then still what it was.
 template <class = void>

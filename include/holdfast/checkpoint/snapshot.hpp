@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <utility>
@@ -10,96 +11,136 @@
 #include <holdfast/core/digest.hpp>
 #include <holdfast/core/manifest.hpp>
 #include <holdfast/core/order.hpp>
+#include <holdfast/core/parallel.hpp>
+#include <holdfast/core/stream_copy.hpp>
 #include <holdfast/hdf5/index.hpp>
 #include <holdfast/hdf5/layout.hpp>
 
 namespace holdfast::detail {
 
-/// The bytes of a checkpoint's HDF5 part in file order: a layout's metadata with the state's tensors in their places.
-/// Each tensor is copied once and digested from that copy, so that digest and file agree whatever happens to the
-/// program's memory meanwhile.
+/// The bytes of a checkpoint's HDF5 part in file order: a layout's metadata with the state's tensors in their places. What
+/// is digested is the copy that goes to the file, so that digest and file agree whatever happens to the program's memory
+/// meanwhile.
 template <class>
 class basic_snapshot {
  public:
-  basic_snapshot(hdf5::layout& layout, const manifest& m, const seal_key& key = {}) : layout_(layout), key_(key), digest_(digest_block, key) {
+  /// A tensor with bytes: where in the file they lie, and where they are now.
+  struct part {
+    std::uint64_t begin, end;
+    std::size_t item;  ///< of the manifest and the layout
+    tensor_view view;
+    bool known = false;  ///< its content is that of the index given to `know`
+  };
+
+  basic_snapshot(const hdf5::layout& layout, const manifest& m, const seal_key& key = {}) : layout_(layout), key_(key), digest_(digest_block, key) {
     result_.entries = layout.entries;
     result_.first_block.resize(layout.entries.size());
     for (std::size_t i = 0; i < layout.entries.size(); ++i) {
       const entry& e = layout.entries[i];
-      const tensor_view& view = m.items()[i].view;
       if (e.kind != entry_kind::tensor) continue;
       if (e.bytes == 0) result_.entries[i].digest = root_of({}, key);
-      else parts_.push_back({e.offset, e.offset + e.bytes, i, view});
+      else parts_.push_back({e.offset, e.offset + e.bytes, i, m.items()[i].view});
     }
     sort(parts_, [](const part& a, const part& b) { return a.begin < b.begin; });
   }
 
-  /// Fills `out` with the file's bytes from where the last call ended.
-  void fill(std::span<std::byte> out) {
-    while (!out.empty()) {
-      const bool inside = next_ < parts_.size() && parts_[next_].begin <= at_;
-      const std::uint64_t until = next_ == parts_.size() ? at_ + out.size() : inside ? parts_[next_].end
-                                                                                     : parts_[next_].begin;
-      const auto piece = out.first(std::min<std::uint64_t>(out.size(), until - at_));
-      if (inside) stage(parts_[next_], piece);
-      else layout_.image.read(at_, piece);
-      at_ += piece.size();
-      out = out.subspan(piece.size());
-      if (inside && at_ == until) close(parts_[next_++]);
+  const std::vector<part>& parts() const noexcept { return parts_; }
+
+  /// Takes the digests of an item from an earlier index of the same layout.
+  void know(const hdf5::index& before, const std::vector<bool>& items) {
+    for (part& p : parts_) {
+      if (!items[p.item]) continue;
+      p.known = true;
+      const std::uint64_t n = blocks_in(p.end - p.begin, digest_block);
+      record(p, before.entries[p.item].digest, std::span(before.blocks).subspan(n > 1 ? before.first_block[p.item] : 0, n > 1 ? n : 0));
     }
   }
 
-  /// The index with the digests of everything that was filled; call it when all of it was.
+  /// Copies the tensors to their places in an image of the file, but for the items that are `held` there already. The
+  /// threads of the machine copy; the image is not read soon.
+  void stage(std::span<std::byte> image, const std::vector<bool>& held) const {
+    constexpr std::size_t piece = std::size_t{2} << 20;
+    parallel(blocks_in(image.size(), piece), memory_threads(), [&](std::size_t i) {
+      for_each_stretch(i * piece, std::min(piece, image.size() - i * piece), [&](const part* p, std::uint64_t from, std::size_t, std::size_t n) {
+        if (p != nullptr && !held[p->item]) copy_part(p->view, from - p->begin, image.subspan(from, n), &stream_copy);
+      });
+    });
+  }
+
+  /// Makes the file's bytes from `at` on, and digests them while they are in the processor's cache; with `staged` tensors
+  /// are there already. Every byte of a tensor that is not known comes once, in order.
+  void fill(std::uint64_t at, std::span<std::byte> out, bool staged = false) {
+    constexpr std::size_t cached = std::size_t{256} << 10;
+    for (std::size_t done = 0; done < out.size(); done += cached) fill_cached(at + done, out.subspan(done, std::min(cached, out.size() - done)), staged);
+  }
+
+  /// The index with all digests, when everything was filled.
   const hdf5::index& finish() const { return result_; }
 
  private:
-  struct part {
-    std::uint64_t begin, end;
-    std::size_t entry;
-    tensor_view view;
-  };
+  void fill_cached(std::uint64_t at, std::span<std::byte> out, bool staged) {
+    for_each_stretch(at, out.size(), [&](const part* p, std::uint64_t from, std::size_t done, std::size_t n) {
+      const auto piece = out.subspan(done, n);
+      if (p == nullptr) return layout_.image.read(from, piece);
+      if (!staged) copy_part(p->view, from - p->begin, piece, &plain_copy);
+      if (p->known) return;
+      digest_.update(piece);
+      if (from + n != p->end) return;
+      const std::vector<digest>& blocks = digest_.finish();
+      record(*p, root_of(blocks, key_), blocks.size() > 1 ? std::span(blocks) : std::span<const digest>());
+      digest_.reset();
+    });
+  }
+
+  static void plain_copy(std::byte* to, const std::byte* from, std::size_t n) { std::memcpy(to, from, n); }
+
+  /// Calls `visit(part or null, at, done, n)` for the stretches of a range that belong to one tensor or to none.
+  template <class F>
+  void for_each_stretch(std::uint64_t at, std::size_t bytes, F&& visit) const {
+    auto next = std::lower_bound(parts_.begin(), parts_.end(), at, [](const part& p, std::uint64_t x) { return p.end <= x; });
+    for (std::size_t done = 0; done < bytes;) {
+      const std::uint64_t from = at + done;
+      const bool inside = next != parts_.end() && next->begin <= from;
+      const std::uint64_t until = next == parts_.end() ? at + bytes : inside ? next->end
+                                                                             : next->begin;
+      const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(bytes - done, until - from));
+      visit(inside ? &*next : nullptr, from, done, n);
+      done += n;
+      if (inside && from + n == until) ++next;
+    }
+  }
 
   /// Pieces end anywhere, also inside an element.
-  void stage(const part& p, std::span<std::byte> out) {
-    const std::uint64_t item = size_of(p.view.dtype()), from = at_ - p.begin;
-    if (p.view.contiguous()) {
-      std::copy_n(p.view.data() + from, out.size(), out.data());
-    } else {
-      std::byte element[16];
-      auto rest = out;
-      std::uint64_t first = from / item;
-      for (std::uint64_t skip = from % item; !rest.empty(); skip = 0) {
-        const std::uint64_t whole = skip == 0 ? rest.size() / item : 0;
-        if (whole != 0) {
-          gather(p.view, first, whole, rest.data());
-          rest = rest.subspan(whole * item);
-          first += whole;
-        } else {
-          gather(p.view, first++, 1, element);
-          const std::size_t n = std::min<std::size_t>(item - skip, rest.size());
-          std::copy_n(element + skip, n, rest.data());
-          rest = rest.subspan(n);
-        }
+  static void copy_part(const tensor_view& view, std::uint64_t from, std::span<std::byte> out, void (*copy)(std::byte*, const std::byte*, std::size_t)) {
+    if (view.contiguous()) return copy(out.data(), view.data() + from, out.size());
+    const std::uint64_t item = size_of(view.dtype());
+    std::byte element[16];
+    std::uint64_t first = from / item;
+    for (std::uint64_t skip = from % item; !out.empty(); skip = 0) {
+      const std::uint64_t whole = skip == 0 ? out.size() / item : 0;
+      if (whole != 0) {
+        gather(view, first, whole, out.data());
+        out = out.subspan(whole * item);
+        first += whole;
+      } else {
+        gather(view, first++, 1, element);
+        const std::size_t n = std::min<std::size_t>(item - skip, out.size());
+        std::copy_n(element + skip, n, out.data());
+        out = out.subspan(n);
       }
     }
-    digest_.update(out);
   }
 
-  void close(const part& p) {
-    const std::vector<digest>& blocks = digest_.finish();
-    result_.entries[p.entry].digest = root_of(blocks, key_);
-    if (blocks.size() > 1) {
-      result_.first_block[p.entry] = result_.blocks.size();
-      result_.blocks.insert(result_.blocks.end(), blocks.begin(), blocks.end());
-    }
-    digest_.reset();
+  void record(const part& p, const digest& root, std::span<const digest> blocks) {
+    result_.entries[p.item].digest = root;
+    if (blocks.empty()) return;
+    result_.first_block[p.item] = result_.blocks.size();
+    result_.blocks.insert(result_.blocks.end(), blocks.begin(), blocks.end());
   }
 
-  hdf5::layout& layout_;
+  const hdf5::layout& layout_;
   hdf5::index result_;
   std::vector<part> parts_;
-  std::size_t next_ = 0;
-  std::uint64_t at_ = 0;
   seal_key key_;
   block_digest digest_;
 };

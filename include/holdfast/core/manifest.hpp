@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -55,6 +56,7 @@ class basic_manifest final : public walk {
     holdfast::entry entry;
     tensor_view view;
     std::size_t binding;
+    std::optional<std::uint64_t> version{};  ///< of its content, where the program counts it (`state::version`)
   };
 
   /// Throws `error` for a name HDF5 cannot hold, for two parts of the state that have one name, and for one that lies
@@ -63,25 +65,12 @@ class basic_manifest final : public walk {
     bound.visit(*this);
     sort(items_, [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
     check_names();
+    for (const auto& [which, counter] : bound.versions())
+      for (item& i : items_)
+        if (which.matches(i.entry.path)) i.version = *counter;
   }
 
   const std::vector<item>& items() const noexcept { return items_; }
-
-  /// Copies every tensor to `memory`, in C order, and refers to the copies from then on: the objects may change. Grows
-  /// `memory` where it is too small and never shrinks it.
-  void detach(std::vector<std::byte>& memory) {
-    constexpr std::size_t alignment = 64;
-    std::size_t needed = 0;
-    for (const item& i : items_) needed += (i.view.bytes() + alignment - 1) / alignment * alignment;
-    if (memory.size() < needed) memory.resize(needed);
-    std::byte* at = memory.data();
-    for (item& i : items_) {
-      if (i.view.bytes() == 0) continue;
-      gather(i.view, 0, static_cast<std::uint64_t>(i.view.shape().elements()), at);
-      i.view = tensor_view(at, i.view.dtype(), i.view.shape());
-      at += (i.view.bytes() + alignment - 1) / alignment * alignment;
-    }
-  }
 
  private:
   void tensor(const std::string& path, const tensor_handle& object) override {

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/core/pattern.hpp>
 #include <holdfast/core/role.hpp>
 #include <holdfast/core/visitor.hpp>
 
@@ -44,6 +46,16 @@ class state {
     for (const expected_role& r : roles) expected_.push_back(r);
     return *this;
   }
+
+  /// Promises that tensors whose path matches (a pattern as in `restore_options::only`) change only when `counter` does, as
+  /// the weights of a frozen trunk: a `saver` or `checkpoint_directory` then neither copies nor digests them again, and
+  /// shares their blocks with the last file where the file system can. A tensor that changes while its counter stays is
+  /// saved as it was. The counter must outlive the state; of several that match, the last one counts.
+  state& version(std::string_view pattern, const std::uint64_t& counter) {
+    versions_.emplace_back(detail::pattern(pattern), &counter);
+    return *this;
+  }
+  const std::vector<std::pair<detail::pattern, const std::uint64_t*>>& versions() const noexcept { return versions_; }
 
   /// The declared roles that nothing is bound for.
   std::vector<expected_role> unbound_roles() const {
@@ -83,6 +95,7 @@ class state {
   std::vector<binding> bindings_;
   std::set<std::string, std::less<>> names_;
   std::vector<expected_role> expected_;
+  std::vector<std::pair<detail::pattern, const std::uint64_t*>> versions_;
 };
 
 }  // namespace holdfast

@@ -13,6 +13,7 @@
 
 #include <holdfast/core/manifest.hpp>
 #include <holdfast/core/order.hpp>
+#include <holdfast/io/storage.hpp>
 
 namespace holdfast::hdf5 {
 
@@ -92,7 +93,8 @@ struct names {
 }  // namespace detail
 
 /// A file open for reading: its entries, and the logical bytes of each, in C order and little-endian. Two kinds exist:
-/// a sealed checkpoint, read by its own index, and any other HDF5 file, read through libhdf5. Used by one thread.
+/// a sealed checkpoint, read by its own index, and any other HDF5 file, read through libhdf5. Used by one thread, but for
+/// what `contiguous` gives and `verify`.
 template <class>
 class basic_reader {
  public:
@@ -102,6 +104,8 @@ class basic_reader {
   bool sealed() const noexcept { return sealed_; }
   std::int64_t step() const noexcept { return step_; }
   double metric() const noexcept { return metric_; }
+  std::uint64_t digest_block() const noexcept { return digest_block_; }
+  const seal_key& key() const noexcept { return key_; }
   /// What the content of a tensor is digested with, for `verify`.
   holdfast::detail::block_digest content_digest() const { return holdfast::detail::block_digest(digest_block_, key_); }
   /// Whether equal digests of both files are of equal content.
@@ -115,6 +119,10 @@ class basic_reader {
     const auto at = std::lower_bound(entries_.begin(), entries_.end(), path, [](const entry& e, std::string_view p) { return std::string_view(e.path) < p; });
     return at != entries_.end() && at->path == path ? &*at : nullptr;
   }
+
+  /// The file in which every tensor's bytes lie in one piece at its offset, to be read by any number of threads at once;
+  /// null where that is not so, and `read` alone finds them.
+  virtual const io::file* contiguous() const noexcept { return nullptr; }
 
   /// Copies elements `first` to `first + count` of a tensor's content to `out`. Throws `io_error` or `format_error`.
   virtual void read(const entry& e, std::uint64_t first, std::uint64_t count, std::byte* out) const = 0;

@@ -60,18 +60,10 @@ class basic_sealed_reader final : public reader {
     digest_block_ = t.digest_block;
   }
 
+  const io::file* contiguous() const noexcept override { return disk_.get(); }
+
   void read(const entry& e, std::uint64_t first, std::uint64_t count, std::byte* out) const override {
-    const std::uint64_t offset = e.offset + first * size_of(e.dtype), bytes = count * size_of(e.dtype);
-    if (bytes == 0) return;
-    if (bytes >= window_bytes / 4) return disk_->read_at(offset, {out, bytes});
-    // Small tensors lie side by side and are mostly read in that order: one read of the file serves many of them.
-    if (offset < window_at_ || offset + bytes > window_at_ + window_.size()) {
-      window_at_ = std::numeric_limits<std::uint64_t>::max();  // nowhere, should the read fail
-      window_.resize(std::min(window_bytes, trailer_.end - offset));
-      disk_->read_at(offset, window_);
-      window_at_ = offset;
-    }
-    std::memcpy(out, window_.data() + (offset - window_at_), bytes);
+    disk_->read_at(e.offset + first * size_of(e.dtype), {out, count * size_of(e.dtype)});
   }
 
   bool has_digest(const entry&) const override { return true; }
@@ -126,14 +118,10 @@ class basic_sealed_reader final : public reader {
   }
 
  private:
-  static constexpr std::uint64_t window_bytes = std::uint64_t{1} << 20;
-
   std::shared_ptr<io::file> disk_;
   trailer trailer_;
   std::vector<std::uint64_t> first_block_;
   std::vector<digest> blocks_;
-  mutable std::vector<std::byte> window_;
-  mutable std::uint64_t window_at_ = 0;
   mutable std::shared_ptr<const std::byte> whole_;
 };
 using sealed_reader = basic_sealed_reader<void>;

@@ -20,13 +20,16 @@ class durable_file {
   /// The names of files that were being written when their process died start with this.
   static constexpr const char* temporary_prefix = ".holdfast-";
 
-  durable_file(storage& on, std::string path) : on_(on), path_(std::move(path)), folder_(detail::parent_of(path_)) {
+  /// With `recycled`, a file of the same folder that is no longer needed, its blocks are written again if nobody else
+  /// uses it.
+  durable_file(storage& on, std::string path, const std::string& recycled = {}) : on_(on), path_(std::move(path)), folder_(detail::parent_of(path_)) {
     const std::size_t slash = path_.rfind('/');
     const std::string name = slash == std::string::npos ? path_ : path_.substr(slash + 1);
     if (name.empty() || name == "." || name == "..") detail::fail(path_, "cannot create: the path names a folder", EISDIR);
     temporary_ = folder_ + "/" + temporary_prefix + unique() + ".tmp";
     try {
-      file_ = on_.create(temporary_, path_);
+      if (!recycled.empty()) file_ = on_.recycle(recycled, temporary_, path_);
+      if (!file_) file_ = on_.create(temporary_, path_);
     } catch (const io_error& e) {
       throw io_error(path_ + ": cannot create a file in " + folder_, e.code());
     }
@@ -46,15 +49,16 @@ class durable_file {
   file& operator*() noexcept { return *file_; }
   file* operator->() noexcept { return file_.get(); }
 
-  /// Durable under its name when it returns. If the folder cannot be made durable the new file may or may not survive
+  /// Durable under its name when it returns, unless `durable` is false: then a power failure, though no crash of the
+  /// program, may take or damage it. If the folder cannot be made durable the new file may or may not survive
   /// a power failure; it is whole in both cases, and the error says so.
-  void commit(replace existing) {
-    file_->sync();
+  void commit(replace existing, bool durable = true) {
+    if (durable) file_->sync();
     on_.rename(temporary_, path_, existing);
     committed_ = true;
     file_.reset();  // only now: a temporary that nobody has open counts as abandoned
     try {
-      on_.sync_folder(folder_);
+      if (durable) on_.sync_folder(folder_);
     } catch (const io_error& e) {
       throw io_error(path_ + ": written whole, but its name may not survive a power failure: cannot make the folder durable", e.code());
     }

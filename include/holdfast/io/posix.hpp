@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -13,12 +14,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <holdfast/core/error.hpp>
+#include <holdfast/io/staging_buffer.hpp>
 #include <holdfast/io/storage.hpp>
 
 namespace holdfast::io {
@@ -70,13 +74,12 @@ class posix_file final : public file {
   const std::string& path() const override { return path_; }
 
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    while (!bytes.empty()) {
-      const auto n = uninterrupted([&] { return ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
-      if (n < 0) fail(path_, "cannot write");
-      if (n == 0) fail(path_, "cannot write", ENOSPC);
-      offset += static_cast<std::uint64_t>(n);
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
+    if (direct_.get() >= 0 && offset % page_bytes == 0 && reinterpret_cast<std::uintptr_t>(bytes.data()) % page_bytes == 0) {
+      const std::size_t done = put(direct_, offset, bytes.first(bytes.size() / page_bytes * page_bytes), true);
+      offset += done;
+      bytes = bytes.subspan(done);
     }
+    put(fd_, offset, bytes, false);
   }
 
   void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
@@ -104,16 +107,56 @@ class posix_file final : public file {
 
   void preallocate(std::uint64_t bytes) override {
     if (bytes == 0) return;
+    if (size() > bytes && ::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) fail(path_, "cannot set the length");  // of one that is recycled
     const int code = uninterrupted([&] { return ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes)); }) == 0 ? 0 : errno;
     if (code == 0) return;
     if (code != EOPNOTSUPP && code != ENOSYS) fail(path_, ("cannot reserve " + std::to_string(bytes) + " bytes").c_str(), code);
     if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) fail(path_, "cannot set the length");
   }
 
-  /// Becomes the file of a descriptor and locks it; some network file systems have no locks.
+  /// With a second descriptor, so that what is not whole pages still goes through the cache.
+  bool write_past_cache() override {
+    if (direct_.get() < 0) direct_ = descriptor(uninterrupted([&] { return ::open(("/proc/self/fd/" + std::to_string(fd_.get())).c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC); }));
+    return direct_.get() >= 0;
+  }
+
+  /// Direct writes wait for the device, so several keep it busy; buffered ones exclude each other (the inode's lock).
+  unsigned writes_at_once() const override { return direct_.get() >= 0 ? 4 : 1; }
+
+  void begin_write_back(std::uint64_t offset, std::uint64_t bytes) noexcept override {
+    if (direct_.get() < 0) (void)::sync_file_range(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+  }
+
+  void will_read(std::uint64_t offset, std::uint64_t bytes) const noexcept override {
+    (void)::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+  }
+
+  bool share(const file& from, std::uint64_t offset, std::uint64_t bytes) override {
+    const auto* const other = dynamic_cast<const posix_file*>(&from);
+    if (other == nullptr) return false;
+    file_clone_range range{.src_fd = other->fd_.get(), .src_offset = offset, .src_length = bytes, .dest_offset = offset};
+    return ::ioctl(fd_.get(), FICLONERANGE, &range) == 0;
+  }
+
+  /// Some network file systems have no locks.
+  void lock() noexcept {
+    (void)uninterrupted([&] { return ::flock(fd_.get(), LOCK_EX); });
+  }
+
+  /// Becomes the file of a descriptor and locks it.
   void take(descriptor fd) noexcept {
     fd_ = std::move(fd);
-    (void)uninterrupted([&] { return ::flock(fd_.get(), LOCK_EX); });
+    lock();
+  }
+
+  /// Whether nobody else has the file open or mapped and it has one name; false where that cannot be told. The system
+  /// grants a write lease only then (fcntl(2), F_SETLEASE).
+  bool sole_user() const noexcept {
+    struct stat s{};
+    if (::fstat(fd_.get(), &s) != 0 || s.st_nlink != 1 || !S_ISREG(s.st_mode)) return false;
+    // Should it be opened while we have the lease, the signal is one that does nothing unless asked for.
+    if (::fcntl(fd_.get(), F_SETSIG, SIGURG) != 0 || ::fcntl(fd_.get(), F_SETLEASE, F_WRLCK) != 0) return false;
+    return ::fcntl(fd_.get(), F_SETLEASE, F_UNLCK) == 0;
   }
 
   /// Names the file has; 1 where that cannot be told.
@@ -135,8 +178,21 @@ class posix_file final : public file {
   }
 
  private:
+  /// Returns how much was written: all but, where `some` will do, what the device refused for its size or place.
+  std::size_t put(const descriptor& to, std::uint64_t offset, std::span<const std::byte> bytes, bool some) {
+    std::size_t done = 0;
+    while (done < bytes.size() && !(some && done % page_bytes != 0)) {
+      const auto n = uninterrupted([&] { return ::pwrite(to.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done)); });
+      if (n < 0 && some && errno == EINVAL) break;
+      if (n < 0) fail(path_, "cannot write");
+      if (n == 0) fail(path_, "cannot write", ENOSPC);
+      done += static_cast<std::size_t>(n);
+    }
+    return done;
+  }
+
   std::string path_;
-  descriptor fd_;
+  descriptor fd_, direct_;
 };
 
 }  // namespace detail
@@ -160,6 +216,24 @@ class posix_storage : public storage {
     if (S_ISDIR(s.st_mode)) detail::fail(path, "cannot open as a checkpoint (checkpoint_directory reads a folder of them)", EISDIR);
     if (!S_ISREG(s.st_mode)) detail::fail(path, "cannot open: not a regular file", EINVAL);
     return std::make_unique<detail::posix_file>(path, std::move(fd));
+  }
+
+  std::unique_ptr<file> recycle(const std::string& retired, const std::string& path, const std::string& shown_as) override {
+    auto taken = std::make_unique<detail::posix_file>(shown_as, detail::descriptor(detail::uninterrupted([&] { return ::open(retired.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); })));
+    if (!taken->sole_user()) return nullptr;
+    taken->lock();
+    try {
+      rename(retired, path, replace::no);
+    } catch (const io_error&) {
+      return nullptr;
+    }
+    try {
+      sync_folder(detail::parent_of(path));
+      if (taken->sole_user()) return taken;  // still: nobody opened it under its old name meanwhile
+    } catch (const io_error&) {              // its old name may come back, so it must not be written to
+    }
+    remove(path);
+    return nullptr;
   }
 
   void rename(const std::string& from, const std::string& to, replace existing) override {

@@ -28,7 +28,27 @@ class file {
   virtual void sync() = 0;
   /// A read-only map of the whole file, valid as long as someone holds it.
   virtual std::shared_ptr<const std::byte> map() const = 0;
+
+  // What follows is for speed, and optional.
+
+  /// From now on writes whole pages from page-aligned memory to the device and not to the page cache (O_DIRECT); false
+  /// where that is refused (tmpfs, some network file systems).
+  virtual bool write_past_cache() { return false; }
+  /// How many writes from threads of their own it gains from; 0: from none.
+  virtual unsigned writes_at_once() const { return 0; }
+  /// Begins to bring to the device what was written to a range, and does not wait.
+  virtual void begin_write_back(std::uint64_t /*offset*/, std::uint64_t /*bytes*/) noexcept {}
+  /// Begins to bring a range into memory, and does not wait.
+  virtual void will_read(std::uint64_t /*offset*/, std::uint64_t /*bytes*/) const noexcept {}
+  /// Gives a range of whole pages the content of the same range of another file of this storage by sharing its blocks
+  /// (a reflink); false where the file system cannot.
+  virtual bool share(const file& /*from*/, std::uint64_t /*offset*/, std::uint64_t /*bytes*/) { return false; }
 };
+
+/// How bytes get to a file: past the page cache where that is possible and pays, always, or never.
+enum class mode { automatic,
+                  direct,
+                  buffered };
 
 /// Whether `rename` may replace what has the new name.
 enum class replace { no,
@@ -42,6 +62,10 @@ class storage {
   /// Creates a file that must not exist, for reading and writing. Errors call it `shown_as`.
   virtual std::unique_ptr<file> create(const std::string& path, const std::string& shown_as) = 0;
   virtual std::unique_ptr<file> open(const std::string& path) = 0;
+  /// As `create`, but takes a file that is no longer needed, with its blocks, instead of making one: its old name is durably
+  /// gone before the new one can be written to. Null where somebody else has it open or mapped, it has a second name, or
+  /// that cannot be told; it may be gone then.
+  virtual std::unique_ptr<file> recycle(const std::string& /*retired*/, const std::string& /*path*/, const std::string& /*shown_as*/) { return nullptr; }
   virtual void rename(const std::string& from, const std::string& to, replace existing) = 0;
   virtual void remove(const std::string& path) = 0;
   /// Deletes a file that `create` made and nobody commits any more, because its writer died; a file whose writer lives,
