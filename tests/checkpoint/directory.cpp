@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <hdf5.h>
+#include <sys/stat.h>
 
 #include "../io/faulty_storage.hpp"
 #include "../support.hpp"
@@ -412,6 +413,71 @@ BOOST_AUTO_TEST_CASE(readers_and_a_writer_at_once_never_meet_a_damaged_or_an_old
   for (std::thread& t : readers) t.join();
   for (const std::string& problem : wrong) BOOST_TEST(problem == "");
   std::cout << restored << " restores beside a writer that deletes\n";
+}
+
+BOOST_AUTO_TEST_CASE(a_file_under_the_name_of_another_step_is_not_taken_for_it) {
+  const support::folder dir;
+  support::trainer first(1), second(2), back(3);
+  checkpoint_directory runs(dir / "r", {.keep_last = 3});
+  runs.save(1, first.bound);
+  runs.save(2, second.bound);
+  std::filesystem::copy_file(runs.path_of(1), runs.path_of(5));
+  const auto found = runs.restore_latest(back.bound);
+  BOOST_TEST(found->step == 2);
+  BOOST_REQUIRE(found->rejected.size() == 1u);
+  support::require_all(found->rejected[0].reason, runs.path_of(5), "expected step 5", "found step 1");
+  BOOST_TEST(runs.latest_valid()->step == 2);
+  support::require_all(runs.list().back().damage, "expected step 5", "found step 1");
+
+  save(runs.path_of(6), first.bound);  // without a step: somebody put it there
+  BOOST_TEST(runs.restore_latest(back.bound)->step == 6);
+}
+
+BOOST_AUTO_TEST_CASE(recycled_blocks_are_those_of_what_retention_let_go) {
+  const auto inode_of = [](const std::string& path) {
+    struct stat s{};
+    BOOST_REQUIRE(::stat(path.c_str(), &s) == 0);
+    return s.st_ino;
+  };
+  const support::folder dir;
+  support::trainer t(1), back(9);
+  {
+    checkpoint_directory runs(dir / "r", {.keep_last = 2, .recycle = true});
+    for (std::int64_t step = 0; step < 3; ++step) runs.save(step, t.bound);
+    BOOST_TEST((runs.steps() == std::vector<std::int64_t>{1, 2}));
+    std::vector<ino_t> blocks{inode_of(runs.path_of(1)), inode_of(runs.path_of(2)), inode_of(dir / "r/.holdfast-spare.tmp")};
+    for (std::int64_t step = 3; step < 9; ++step) {
+      support::trainer now(static_cast<unsigned>(step));
+      if (step % 2 == 0) runs.save(step, now.bound);
+      else runs.save_async(step, now.bound).wait();
+      BOOST_TEST((std::find(blocks.begin(), blocks.end(), inode_of(runs.path_of(step))) != blocks.end()), "step " << step << " has new blocks");
+      BOOST_TEST(runs.restore_latest(back.bound)->step == step);
+      BOOST_TEST((back.contents() == now.contents()));
+    }
+    BOOST_TEST((runs.steps() == std::vector<std::int64_t>{7, 8}));
+  }
+  BOOST_TEST(!std::filesystem::exists(dir / "r/.holdfast-spare.tmp"));
+}
+
+BOOST_AUTO_TEST_CASE(what_somebody_still_uses_is_not_recycled) {
+  const support::folder dir;
+  support::trainer first(1), second(2);
+  checkpoint_directory runs(dir / "r", {.recycle = true});
+  runs.save(0, first.bound);
+  std::filesystem::create_hard_link(runs.path_of(0), dir / "linked.h5");
+  runs.save(1, second.bound);
+  {
+    const checkpoint_file open(runs.path_of(1));
+    const auto mapped = open.map<float>("model/weight");
+    const std::vector<float> before(mapped.begin(), mapped.end());
+    runs.save(2, first.bound);
+    runs.save(3, first.bound);
+    BOOST_TEST((before == std::vector<float>(mapped.begin(), mapped.end())));
+    open.verify();
+  }
+  support::trainer back(3);
+  restore(dir / "linked.h5", back.bound);
+  BOOST_TEST((back.contents() == first.contents()));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

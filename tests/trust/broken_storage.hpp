@@ -24,6 +24,7 @@ enum class mistake {
   delete_before_durable,
   trailer_synced_before_payload,
   reported_before_folder_sync,
+  recycled_before_folder_sync,  ///< `memory_storage::syncs_recycled` makes it
 };
 
 class broken_storage final : public io::storage {
@@ -35,6 +36,11 @@ class broken_storage final : public io::storage {
     return std::make_unique<broken_file>(*this, below_.create(path, shown_as));
   }
   std::unique_ptr<io::file> open(const std::string& path) override { return below_.open(path); }
+  std::unique_ptr<io::file> recycle(const std::string& retired, const std::string& path, const std::string& shown_as) override {
+    catch_up();
+    auto taken = below_.recycle(retired, path, shown_as);
+    return taken ? std::make_unique<broken_file>(*this, std::move(taken)) : nullptr;
+  }
 
   void rename(const std::string& from, const std::string& to, io::replace existing) override {
     below_.rename(from, to, existing);

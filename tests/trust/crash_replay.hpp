@@ -171,10 +171,26 @@ class crash_replay {
       why_ = "an error: " + std::string(e.what());
       return untouched(error);
     }
+    if (of_.directory && required_ == promise::durable && !named_rightly(disk)) return wrong;
     const auto v = static_cast<std::size_t>(restored_.version);
     if (v < expected_.size() && restored_ == expected_[v] && step == of_.steps[v]) return static_cast<int>(v);
     why_ = "a state came back that was never saved";
     return wrong;
+  }
+
+  /// Whether no file that is whole has the name of another step than it was saved under.
+  bool named_rightly(memory_storage& disk) {
+    const holdfast::checkpoint_directory runs(of_.path, {.storage = &disk});
+    for (const std::int64_t step : runs.steps()) {
+      try {
+        const auto trailer = holdfast::hdf5::sealed_reader::trailer_of(*disk.open(runs.path_of(step)));
+        if (!trailer || trailer->step == step) continue;
+        why_ = "step " + std::to_string(trailer->step) + " lies under the name of step " + std::to_string(step);
+        return false;
+      } catch (const holdfast::error&) {  // it is damaged and says so
+      }
+    }
+    return true;
   }
 
   int untouched(int outcome) {

@@ -22,7 +22,9 @@ class recorded_run {
 
   /// `steps` are those of versions saved before the recording, to what is on the disk at its start.
   explicit recorded_run(mistake made = mistake::none, const disk_image& start = empty_disk(), std::vector<std::int64_t> steps = {})
-      : disk_(std::make_shared<recording_storage>(start)), storage_(*disk_, made), steps_(std::move(steps)) {}
+      : disk_(std::make_shared<recording_storage>(start)), storage_(*disk_, made), steps_(std::move(steps)) {
+    disk_->syncs_recycled = made != mistake::recycled_before_folder_sync;
+  }
 
   recording_storage& disk() { return *disk_; }
   std::string folder = "/disk/runs/exp1", file = "/disk/latest.h5";
@@ -108,6 +110,19 @@ inline recording retention_of_the_best(mistake made = mistake::none) {
   return run.of_directory();
 }
 
+/// What retention lets go becomes the next file, but where a reader has it open.
+inline recording recycled_blocks(mistake made = mistake::none) {
+  recorded_run run(made);
+  auto runs = run.open({.keep_last = 1, .recycle = true});
+  std::unique_ptr<holdfast::io::file> reader;
+  for (std::int64_t step = 0; step < 7; ++step) {
+    run.save(runs, step);
+    if (step == 3) reader = run.disk().open(runs.path_of(step));
+    if (step == 5) reader.reset();
+  }
+  return run.of_directory();
+}
+
 inline recording async_saves(mistake made = mistake::none) {
   recorded_run run(made);
   auto runs = run.open({.keep_last = 2});
@@ -138,7 +153,7 @@ inline recording resumed_run(mistake made = mistake::none) {
     for (std::int64_t step = 0; step < 4; ++step) run.save(runs, step);
   }
   run.next_process();
-  auto runs = run.open({.keep_last = 3});
+  auto runs = run.open({.keep_last = 2, .recycle = true});
   runs.restore_latest(run.trainer().bound);
   for (const std::int64_t step : {2, 3, 3, 4}) run.save(runs, step);
   return run.of_directory();

@@ -27,6 +27,7 @@ constexpr scenario scenarios[] = {
     {"first save", support::first_save},
     {"replayed saves", support::replayed_saves},
     {"keep the newest one", support::retention_of_the_newest},
+    {"recycled blocks", support::recycled_blocks},
     {"keep the newest and the best", support::retention_of_the_best},
     {"saves in the background", support::async_saves},
     {"a resumed run replaces steps", support::resumed_run},
@@ -123,6 +124,7 @@ BOOST_AUTO_TEST_CASE(every_planted_mistake_is_found) {
       {mistake::delete_before_durable, "the old file deleted before the new one is durable"},
       {mistake::trailer_synced_before_payload, "trailer synced before the payload"},
       {mistake::reported_before_folder_sync, "success reported before the folder is synced"},
+      {mistake::recycled_before_folder_sync, "a recycled file overwritten before its old name is durably gone"},
   };
   auto engine = support::random_engine();
   const auto replay = [&](mistake made, std::string& where) {

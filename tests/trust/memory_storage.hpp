@@ -89,6 +89,23 @@ class memory_storage : public io::storage {
     return std::make_unique<memory_file>(*this, path, found(path, path, "cannot open"), nullptr);
   }
 
+  /// Whether the name of a file that is recycled is durably gone before it is written to; a mistake otherwise.
+  bool syncs_recycled = true;
+
+  std::unique_ptr<io::file> recycle(const std::string& retired, const std::string& path, const std::string& shown_as) override {
+    const std::lock_guard lock(mutex_);
+    const auto at = image_.files.find(retired);
+    if (at == image_.files.end() || at->second.use_count() > 1) return nullptr;  // somebody has it open or mapped
+    const auto inode = at->second;
+    happens({.what = kind::rename, .path = retired, .to = path, .file = inode->number});
+    image_.files.erase(at);
+    image_.files[path] = inode;
+    if (syncs_recycled) happens({.what = kind::sync_folder, .path = io::detail::parent_of(path)});
+    const auto writer = std::make_shared<int>();
+    inode->writer = writer;
+    return std::make_unique<memory_file>(*this, shown_as, inode, writer);
+  }
+
   void rename(const std::string& from, const std::string& to, io::replace existing) override {
     const std::lock_guard lock(mutex_);
     const auto inode = found(from, to, "cannot take its name");

@@ -32,9 +32,13 @@ struct retention {
   int keep_last = 1;
   int keep_best = 0;
   std::int64_t keep_every = 0;
-  bool higher_is_better = false;   ///< for `keep_best`: whether the metric is one to maximise
-  io::storage* storage = nullptr;  ///< where to write; null: the operating system's files
-  seal_key key{};                  ///< of every checkpoint, as in `save_options` and `restore_options`
+  bool higher_is_better = false;      ///< for `keep_best`: whether the metric is one to maximise
+  io::storage* storage = nullptr;     ///< where to write; null: the operating system's files
+  seal_key key{};                     ///< of every checkpoint, as in `save_options` and `restore_options`
+  io::mode io = io::mode::automatic;  ///< how the bytes get to the files
+  /// Whether the blocks of a checkpoint that is let go are written again for the next one, so that a steady run allocates
+  /// none. Not for one that somebody has open or mapped or that has a second name (a hard link): it is deleted as ever.
+  bool recycle = false;
 };
 
 /// What a run knows about the checkpoint it saves.
@@ -133,7 +137,9 @@ class basic_checkpoint_directory {
   std::optional<checkpoint_info> latest_valid() const {
     std::vector<rejected_checkpoint> rejected;
     return newest_first<checkpoint_info>(rejected, [&](std::int64_t step, const std::string& path) {
-      checkpoint_file(detail::open_reader(path, trust::sealed_only, &storage_, keep_.key)).verify();
+      auto opened = detail::open_reader(path, trust::sealed_only, &storage_, keep_.key);
+      require_step(path, step, opened->step());
+      checkpoint_file(std::move(opened)).verify();
       checkpoint_info info{.step = step, .path = path};
       describe(info);
       return info;
@@ -155,6 +161,7 @@ class basic_checkpoint_directory {
     std::vector<rejected_checkpoint> rejected;
     auto taken = newest_first<found>(rejected, [&](std::int64_t step, const std::string& path) {
       const auto from = detail::open_to_restore(path, options, &storage_);
+      require_step(path, step, from->step());
       return found{.step = step, .path = path, .report = detail::restore_from(*from, detail::selection(*from, options), bound, options)};
     });
     if (taken) {
@@ -189,6 +196,15 @@ class basic_checkpoint_directory {
     const auto trailer = hdf5::sealed_reader::trailer_of(*file);
     if (!trailer) info.damage = info.path + ": not sealed: it was truncated, or written to by another program";
     else if (!std::isnan(trailer->metric)) info.metric = trailer->metric;
+    if (trailer) require_step(info.path, info.step, trailer->step);
+  }
+
+  /// A disk that lost what it said was durable may leave an older file whole under the name of the one that was to
+  /// overwrite it. A file that was saved without a step may have any name.
+  static void require_step(const std::string& path, std::int64_t expected, std::int64_t found) {
+    if (found != expected && found != -1)
+      throw integrity_error(path + ": expected step " + std::to_string(expected) + " as its name says, found step " + std::to_string(found) +
+                            ": the disk lost the newer file, or it was renamed; holdfast::restore reads it as it is");
   }
 
   /// What `take(step, path)` makes of the newest checkpoint that it does not throw over; the others go to `rejected`. A
@@ -220,7 +236,7 @@ class basic_checkpoint_directory {
   }
 
   save_options options_of(std::int64_t step, const save_note& note) const {
-    return {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_, .key = keep_.key};
+    return {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_, .key = keep_.key, .io = keep_.io, .recycle = keep_.recycle ? spare() : std::string()};
   }
 
   /// Locks the directory for as long as this object lives and deletes what writers that died have left behind.
@@ -232,6 +248,20 @@ class basic_checkpoint_directory {
                      std::make_error_code(std::errc::resource_unavailable_try_again));
     for (const std::string& name : storage_.list(path_))
       if (name.starts_with(io::durable_file::temporary_prefix) && name.ends_with(".tmp")) storage_.remove_abandoned(path_ + "/" + name);
+    if (keep_.recycle) spare_ = remover();
+  }
+
+  /// Where a checkpoint that was let go waits for the next save.
+  std::string spare() const { return path_ + "/" + io::durable_file::temporary_prefix + "spare.tmp"; }
+
+  /// Deletes it when the last save has ended.
+  std::shared_ptr<void> remover() const {
+    return {nullptr, [&on = storage_, path = spare()](void*) {
+              try {
+                on.remove(path);
+              } catch (const error&) {  // there is none
+              }
+            }};
   }
 
   /// Who this is, for another process that wants the lease.
@@ -276,14 +306,17 @@ class basic_checkpoint_directory {
     std::erase_if(ranked, [](const checkpoint_info& c) { return !c.metric; });
     detail::sort(ranked, [&](const checkpoint_info& a, const checkpoint_info& b) { return keep_.higher_is_better ? *a.metric > *b.metric : *a.metric < *b.metric; });
     for (std::size_t i = 0; i < ranked.size() && i < static_cast<std::size_t>(std::max(keep_.keep_best, 0)); ++i) kept.insert(ranked[i].step);
-    for (const checkpoint_info& c : all)
-      if (!kept.contains(c.step)) storage_.remove(c.path);
+    std::erase_if(all, [&](const checkpoint_info& c) { return kept.contains(c.step); });
+    for (const checkpoint_info& c : all) {
+      if (keep_.recycle && &c == &all.back()) storage_.rename(c.path, spare(), io::replace::yes);
+      else storage_.remove(c.path);
+    }
   }
 
   std::string path_;
   retention keep_;
   io::storage& storage_;
-  std::shared_ptr<void> lease_;
+  std::shared_ptr<void> lease_, spare_;
   saver saver_;  // last: it ends its work first, which uses the others
 };
 using checkpoint_directory = basic_checkpoint_directory<void>;

@@ -20,15 +20,15 @@ class durable_file {
   /// The names of files that were being written when their process died start with this.
   static constexpr const char* temporary_prefix = ".holdfast-";
 
-  /// With `recycled`, a file of the same folder that is no longer needed, its blocks are written again if nobody else
-  /// uses it.
+  /// With `recycled`, a file of the same folder that is no longer needed, its blocks are written again if nobody else uses
+  /// it. It is gone in any case.
   durable_file(storage& on, std::string path, const std::string& recycled = {}) : on_(on), path_(std::move(path)), folder_(detail::parent_of(path_)) {
     const std::size_t slash = path_.rfind('/');
     const std::string name = slash == std::string::npos ? path_ : path_.substr(slash + 1);
     if (name.empty() || name == "." || name == "..") detail::fail(path_, "cannot create: the path names a folder", EISDIR);
     temporary_ = folder_ + "/" + temporary_prefix + unique() + ".tmp";
     try {
-      if (!recycled.empty()) file_ = on_.recycle(recycled, temporary_, path_);
+      if (!recycled.empty() && !(file_ = on_.recycle(recycled, temporary_, path_))) discard(recycled);
       if (!file_) file_ = on_.create(temporary_, path_);
     } catch (const io_error& e) {
       throw io_error(path_ + ": cannot create a file in " + folder_, e.code());
@@ -39,11 +39,8 @@ class durable_file {
 
   ~durable_file() {
     if (committed_) return;
-    try {
-      file_.reset();
-      on_.remove(temporary_);
-    } catch (...) {  // the file may be gone with its folder; the error that brought us here is the one to report
-    }
+    file_.reset();
+    discard(temporary_);  // the error that brought us here is the one to report
   }
 
   file& operator*() noexcept { return *file_; }
@@ -65,6 +62,14 @@ class durable_file {
   }
 
  private:
+  /// Deletes a file that may be gone, be it with its folder.
+  void discard(const std::string& path) noexcept {
+    try {
+      on_.remove(path);
+    } catch (...) {
+    }
+  }
+
   static std::string unique() {
     static std::atomic<std::uint64_t> counter{0};
     static const std::uint64_t process = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
