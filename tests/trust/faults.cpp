@@ -28,7 +28,7 @@ std::size_t open_descriptors() {
 
 std::size_t temporaries(const std::filesystem::path& folder) {
   std::size_t n = 0;
-  for (const std::string& name : support::names_in(folder)) n += name.ends_with(".tmp");
+  for (const std::string& name : support::names_in(folder)) n += name.ends_with(".tmp") && name.find("spare") == std::string::npos;
   return n;
 }
 
@@ -40,16 +40,28 @@ struct sweep {
 };
 
 /// A directory with a checkpoint of step 1, and the state that is to be saved as step 2.
+/// With `large`, several pieces are written past the page cache by several threads, to recycled blocks where replayed.
 struct scene {
   support::folder dir;
   trainer first{1}, second{2}, back{3};
+  std::vector<float> big;
   std::optional<checkpoint_directory> runs;
   bool background;
 
-  scene(bool replayed, bool in_background) : background(in_background) {
-    runs.emplace(dir / "runs", retention{.keep_last = 1});
+  scene(bool replayed, bool in_background, bool large = false) : background(in_background) {
+    retention keep{.keep_last = 1};
+    if (large) {
+      big.assign(std::size_t{3} << 20, 2.5f);
+      for (trainer* t : {&first, &second, &back}) t->bound.bind("big", big);
+      keep.recycle = true;
+    }
+    runs.emplace(dir / "runs", keep);
+    if (large) runs->save(0, first.bound);
     runs->save(1, first.bound);
-    if (!replayed) runs.emplace(dir / "runs", retention{.keep_last = 1});  // without lease and layout
+    if (!replayed) {  // without lease and layout
+      runs.reset();
+      runs.emplace(dir / "runs", keep);
+    }
   }
 
   void save(std::int64_t step, const state& s) {
@@ -95,11 +107,13 @@ struct scene {
   }
 };
 
+bool direct_io(const std::string& path) { return io::posix().create(path, path)->write_past_cache(); }
+
 /// Lets each call fail in turn, each in a directory of its own, until there are no more.
-sweep every_call(bool replayed, bool background, int code, fault::way how, bool allocations, long stride = 1) {
+sweep every_call(bool replayed, bool background, int code, fault::way how, bool allocations, long stride = 1, bool large = false) {
   sweep done;
   for (long k = 0;; k += stride) {
-    scene s(replayed, background);
+    scene s(replayed, background, large);
     bool fired = false;
     const complaint wrong = s.attempt(k, code, how, allocations, fired);
     BOOST_TEST(!wrong, "call " << k << " (" << fault::current.call << "), " << std::generic_category().message(code) << ": " << wrong.value_or(""));
@@ -156,6 +170,25 @@ BOOST_AUTO_TEST_CASE(every_system_call_of_a_save_fails_once) {
         all.survived += s.survived;
       }
   print("failed system calls", all);
+}
+
+BOOST_AUTO_TEST_CASE(every_call_of_a_large_save_on_several_threads_fails_once) {
+  const support::folder probe;
+  if (!direct_io(probe / "f")) {
+    std::cout << "this file system refuses direct I/O: not tried" << std::endl;
+    return;
+  }
+  sweep all;
+  const auto add = [&](const sweep& s) {
+    all.faults += s.faults;
+    all.survived += s.survived;
+  };
+  for (const bool replayed : {false, true})
+    for (const bool background : {false, true}) {
+      add(every_call(replayed, background, replayed ? EIO : ENOSPC, fault::way::fail, false, 1, true));
+      add(every_call(replayed, background, 0, fault::way::cut_short, false, 2, true));
+    }
+  print("faults in large saves", all);
 }
 
 BOOST_AUTO_TEST_CASE(every_transfer_of_a_save_is_cut_short_once) {
