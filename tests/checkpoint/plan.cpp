@@ -1,5 +1,7 @@
 #include <holdfast/checkpoint/plan.hpp>
 
+#include <map>
+
 #include "../support.hpp"
 #include "sample.hpp"
 

@@ -1,5 +1,7 @@
 #include <holdfast/core/manifest.hpp>
 
+#include <map>
+
 #include <holdfast/types/map.hpp>
 #include <holdfast/types/optional.hpp>
 #include <holdfast/types/string.hpp>

@@ -3,6 +3,8 @@
 // a file of that size may ask for. An input is the file.
 #include <holdfast/holdfast.hpp>
 
+#include <map>
+
 #include "../io/memory_files.hpp"
 #include "driver.hpp"
 

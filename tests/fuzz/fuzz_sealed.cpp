@@ -2,6 +2,10 @@
 // the file. The trailer's reserved bytes choose how it is restored: 160 bits of options, 161 how it is verified, 162 what is bound.
 #include <holdfast/holdfast.hpp>
 
+#include <map>
+#include <random>
+#include <set>
+
 #include "../checkpoint/sample.hpp"
 #include "driver.hpp"
 #include "sealed_file.hpp"

@@ -1,6 +1,7 @@
 // Links when no definition in the headers is emitted twice; passes when what one unit saved, the other restores.
 #include <filesystem>
 #include <iostream>
+#include <random>
 
 #include "odr.hpp"
 

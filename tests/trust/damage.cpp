@@ -1,6 +1,7 @@
 // Damage to any byte of a checkpoint is found, named, and changes nothing: every bit that is no tensor's, samples of those that are,
 // files cut short, spliced from two, and with pages lost. Everything in memory, so that there can be much of it.
 #include <functional>
+#include <map>
 
 #include <holdfast/holdfast.hpp>
 

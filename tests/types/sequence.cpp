@@ -1,5 +1,10 @@
 #include <holdfast/types/sequence.hpp>
 
+#include <deque>
+#include <list>
+#include <set>
+#include <unordered_set>
+
 #include "round_trip.hpp"
 
 namespace {

@@ -3,13 +3,11 @@
 #include <charconv>
 #include <concepts>
 #include <cstddef>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -62,7 +60,7 @@ struct mapping {
       else v.problem("keys that are integers", "\"" + name + "\"", "bind a map with string keys");
     }
     if (v.applying()) {
-      std::erase_if(m, [&](const auto& item) { return std::find(keys.begin(), keys.end(), item.first) == keys.end(); });
+      erase_if(m, [&](const auto& item) { return std::find(keys.begin(), keys.end(), item.first) == keys.end(); });
       if constexpr (std::default_initializable<mapped_type>)
         for (const key_type& key : keys) m.try_emplace(key);
     }
@@ -75,9 +73,8 @@ struct mapping {
 
 }  // namespace detail
 
-template <detail::map_key K, class T, class C, class A>
-struct traits<std::map<K, T, C, A>> : detail::mapping<std::map<K, T, C, A>> {};
-template <detail::map_key K, class T, class H, class E, class A>
-struct traits<std::unordered_map<K, T, H, E, A>> : detail::mapping<std::unordered_map<K, T, H, E, A>> {};
+template <detail::standard<"map", "unordered_map"> M>
+  requires detail::map_key<typename M::key_type>
+struct traits<M> : detail::mapping<M> {};
 
 }  // namespace holdfast

@@ -1,13 +1,13 @@
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <locale>
-#include <random>
 #include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -31,13 +31,13 @@ std::string streamed_text(const T& object) {
 
 /// libstdc++ reads the parameters of a normal_distribution<long double> as doubles: they are read again, exactly.
 template <class T>
-void set_parameters(const std::string&, T&) {}
-template <class R>
-void set_parameters(const std::string& text, std::normal_distribution<R>& d) {
-  std::istringstream in(text);
-  in.imbue(std::locale::classic());
-  R mean, deviation;
-  if (in >> mean >> deviation) d.param(typename std::normal_distribution<R>::param_type(mean, deviation));
+void set_parameters(const std::string& text, T& object) {
+  if constexpr (standard<T, "normal_distribution">) {
+    std::istringstream in(text);
+    in.imbue(std::locale::classic());
+    typename T::result_type mean, deviation;
+    if (in >> mean >> deviation) object.param(typename T::param_type(mean, deviation));
+  }
 }
 
 template <class T>
@@ -61,88 +61,68 @@ struct distribution_state {
   std::string distribution, state;
 };
 
+/// What an engine adaptor draws from.
+template <class E>
+using base_engine = std::remove_cvref_t<decltype(std::declval<const E&>().base())>;
+
 /// The type without the spelling of one compiler: "mersenne_twister_engine<64, 312, …>".
-template <class T>
-struct type_name;
-
-inline std::string join(std::initializer_list<unsigned long long> values) {
-  std::string s;
-  for (unsigned long long v : values) s += (s.empty() ? "" : ", ") + std::to_string(v);
-  return "<" + s + ">";
+template <class E>
+std::string engine_name() {
+  const auto with = [](std::initializer_list<unsigned long long> parameters) {
+    std::string s;
+    for (const unsigned long long p : parameters) s += (s.empty() ? "" : ", ") + std::to_string(p);
+    return std::string(standard_name<E>) + "<" + s + ">";
+  };
+  if constexpr (standard<E, "mersenne_twister_engine">)
+    return with({E::word_size, E::state_size, E::shift_size, E::mask_bits, E::xor_mask, E::tempering_u, E::tempering_d, E::tempering_s, E::tempering_b,
+                 E::tempering_t, E::tempering_c, E::tempering_l, E::initialization_multiplier});
+  else if constexpr (standard<E, "linear_congruential_engine">) return with({E::multiplier, E::increment, E::modulus});
+  else if constexpr (standard<E, "subtract_with_carry_engine">) return with({E::word_size, E::short_lag, E::long_lag});
+  else if constexpr (standard<E, "discard_block_engine">) return with({E::block_size, E::used_block}) + " of " + engine_name<base_engine<E>>();
+  else if constexpr (standard<E, "independent_bits_engine">) return with({static_cast<unsigned>(std::bit_width(E::max()))}) + " of " + engine_name<base_engine<E>>();
+  else if constexpr (standard<E, "shuffle_order_engine">) return with({E::table_size}) + " of " + engine_name<base_engine<E>>();
 }
-
-template <class U, std::size_t w, std::size_t n, std::size_t m, std::size_t r, U a, std::size_t u, U d, std::size_t s, U b, std::size_t t, U c, std::size_t l, U f>
-struct type_name<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>> {
-  static std::string get() { return "mersenne_twister_engine" + join({w, n, m, r, a, u, d, s, b, t, c, l, f}); }
-};
-template <class U, U a, U c, U m>
-struct type_name<std::linear_congruential_engine<U, a, c, m>> {
-  static std::string get() { return "linear_congruential_engine" + join({a, c, m}); }
-};
-template <class U, std::size_t w, std::size_t s, std::size_t r>
-struct type_name<std::subtract_with_carry_engine<U, w, s, r>> {
-  static std::string get() { return "subtract_with_carry_engine" + join({w, s, r}); }
-};
-template <class E, std::size_t p, std::size_t r>
-struct type_name<std::discard_block_engine<E, p, r>> {
-  static std::string get() { return "discard_block_engine" + join({p, r}) + " of " + type_name<E>::get(); }
-};
-template <class E, std::size_t w, class U>
-struct type_name<std::independent_bits_engine<E, w, U>> {
-  static std::string get() { return "independent_bits_engine" + join({w}) + " of " + type_name<E>::get(); }
-};
-template <class E, std::size_t k>
-struct type_name<std::shuffle_order_engine<E, k>> {
-  static std::string get() { return "shuffle_order_engine" + join({k}) + " of " + type_name<E>::get(); }
-};
 
 /// Whether integers are a state that an engine can be in. The standard libraries read back whatever there is, and an engine
 /// with a position beyond its words then reads and writes beyond them. libstdc++ streams a position that libc++ does not.
 template <class E>
-struct engine_words;
-
-template <class E>
-bool are_words(std::span<const std::uint64_t> words) {
-  return std::all_of(words.begin(), words.end(), [](std::uint64_t x) { return E::min() <= x && x <= E::max(); });
+bool is_state_of(std::span<const std::uint64_t> state) {
+  const auto words = [](std::span<const std::uint64_t> some) {
+    return std::all_of(some.begin(), some.end(), [](std::uint64_t x) { return E::min() <= x && x <= E::max(); });
+  };
+  const std::size_t size = state.size();
+  if constexpr (standard<E, "mersenne_twister_engine">) {
+    constexpr std::size_t n = E::state_size;
+    return (size == n || (size == n + 1 && state.back() <= n)) && words(state.first(n));
+  } else if constexpr (standard<E, "linear_congruential_engine">) {
+    return size == 1 && words(state);
+  } else if constexpr (standard<E, "subtract_with_carry_engine">) {
+    constexpr std::size_t n = E::long_lag;
+    return (size == n + 1 || (size == n + 2 && state.back() < n)) && state[n] <= 1 && words(state.first(n));
+  } else if constexpr (standard<E, "discard_block_engine">) {
+    return size != 0 && state.back() <= E::block_size && is_state_of<base_engine<E>>(state.first(size - 1));
+  } else if constexpr (standard<E, "independent_bits_engine">) {
+    return is_state_of<base_engine<E>>(state);
+  } else if constexpr (standard<E, "shuffle_order_engine">) {
+    constexpr std::size_t n = E::table_size + 1;
+    return size >= n && words(state.last(n)) && is_state_of<base_engine<E>>(state.first(size - n));
+  }
 }
 
-template <class U, std::size_t w, std::size_t n, std::size_t m, std::size_t r, U a, std::size_t u, U d, std::size_t s, U b, std::size_t t, U c, std::size_t l, U f>
-struct engine_words<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>> {
-  static bool fit(std::span<const std::uint64_t> state) {
-    if (state.size() != n && (state.size() != n + 1 || state.back() > n)) return false;
-    return are_words<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>>(state.first(n));
-  }
-};
-template <class U, U a, U c, U m>
-struct engine_words<std::linear_congruential_engine<U, a, c, m>> {
-  static bool fit(std::span<const std::uint64_t> state) { return state.size() == 1 && are_words<std::linear_congruential_engine<U, a, c, m>>(state); }
-};
-template <class U, std::size_t w, std::size_t s, std::size_t r>
-struct engine_words<std::subtract_with_carry_engine<U, w, s, r>> {
-  static bool fit(std::span<const std::uint64_t> state) {
-    if (state.size() != r + 1 && (state.size() != r + 2 || state.back() >= r)) return false;
-    return state[r] <= 1 && are_words<std::subtract_with_carry_engine<U, w, s, r>>(state.first(r));
-  }
-};
-template <class E, std::size_t p, std::size_t r>
-struct engine_words<std::discard_block_engine<E, p, r>> {
-  static bool fit(std::span<const std::uint64_t> state) { return !state.empty() && state.back() <= p && engine_words<E>::fit(state.first(state.size() - 1)); }
-};
-template <class E, std::size_t w, class U>
-struct engine_words<std::independent_bits_engine<E, w, U>> : engine_words<E> {};
-template <class E, std::size_t k>
-struct engine_words<std::shuffle_order_engine<E, k>> {
-  static bool fit(std::span<const std::uint64_t> state) {
-    return state.size() > k && are_words<E>(state.last(k + 1)) && engine_words<E>::fit(state.first(state.size() - k - 1));
-  }
-};
+template <class D>
+std::string distribution_name() {
+  using number = typename D::result_type;
+  std::string_view of = "long double";
+  if constexpr (element<number>) of = name(dtype_of<number>::value);
+  return std::string(standard_name<D>) + "<" + std::string(of) + ">";
+}
 
 template <class E>
 struct engine_traits {
   static void visit(E& e, visitor& v) {
     v.value(
         [&e] {
-          engine_state s{type_name<E>::get(), {}};
+          engine_state s{engine_name<E>(), {}};
           std::istringstream in(streamed_text(e));
           in.exceptions(std::ios::badbit);
           in.imbue(std::locale::classic());
@@ -150,7 +130,7 @@ struct engine_traits {
           return s;
         },
         [&e](const engine_state& s) {
-          if (!engine_words<E>::fit(s.state)) throw error("the saved state of a random generator is none that a " + s.engine + " can be in");
+          if (!is_state_of<E>(s.state)) throw error("the saved state of a random generator is none that a " + s.engine + " can be in");
           std::string text;
           for (std::uint64_t x : s.state) text += std::to_string(x) + " ";
           stream_back(text, e);
@@ -168,7 +148,7 @@ struct distribution_traits {
           constexpr std::size_t unit = 256;
           std::string text = streamed_text(d);
           text.resize((text.size() + unit - 1) / unit * unit, ' ');
-          return distribution_state{type_name<D>::get(), std::move(text)};
+          return distribution_state{distribution_name<D>(), std::move(text)};
         },
         [&d](const distribution_state& s) { stream_back(s.state, d); }, restore_order::random);
   }
@@ -193,76 +173,18 @@ struct traits<detail::distribution_state> {
 
 /// The standard engines: a group of `engine`, which a restore requires to be the same, and `state`, the integers that
 /// the engine streams. They are put back after everything else.
-template <class U, std::size_t w, std::size_t n, std::size_t m, std::size_t r, U a, std::size_t u, U d, std::size_t s, U b, std::size_t t, U c, std::size_t l, U f>
-struct traits<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>>
-    : detail::engine_traits<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>> {};
-template <class U, U a, U c, U m>
-struct traits<std::linear_congruential_engine<U, a, c, m>> : detail::engine_traits<std::linear_congruential_engine<U, a, c, m>> {};
-template <class U, std::size_t w, std::size_t s, std::size_t r>
-struct traits<std::subtract_with_carry_engine<U, w, s, r>> : detail::engine_traits<std::subtract_with_carry_engine<U, w, s, r>> {};
-template <class E, std::size_t p, std::size_t r>
-struct traits<std::discard_block_engine<E, p, r>> : detail::engine_traits<std::discard_block_engine<E, p, r>> {};
-template <class E, std::size_t w, class U>
-struct traits<std::independent_bits_engine<E, w, U>> : detail::engine_traits<std::independent_bits_engine<E, w, U>> {};
-template <class E, std::size_t k>
-struct traits<std::shuffle_order_engine<E, k>> : detail::engine_traits<std::shuffle_order_engine<E, k>> {};
+template <detail::standard<"mersenne_twister_engine", "linear_congruential_engine", "subtract_with_carry_engine", "discard_block_engine",
+                           "independent_bits_engine", "shuffle_order_engine">
+              E>
+struct traits<E> : detail::engine_traits<E> {};
 
-namespace detail {
-
-/// The distributions of <random> whose one template parameter is a number type.
-template <template <class> class D>
-inline constexpr const char* distribution_name = nullptr;
-template <>
-inline constexpr const char* distribution_name<std::normal_distribution> = "normal_distribution";
-template <>
-inline constexpr const char* distribution_name<std::lognormal_distribution> = "lognormal_distribution";
-template <>
-inline constexpr const char* distribution_name<std::gamma_distribution> = "gamma_distribution";
-template <>
-inline constexpr const char* distribution_name<std::chi_squared_distribution> = "chi_squared_distribution";
-template <>
-inline constexpr const char* distribution_name<std::fisher_f_distribution> = "fisher_f_distribution";
-template <>
-inline constexpr const char* distribution_name<std::student_t_distribution> = "student_t_distribution";
-template <>
-inline constexpr const char* distribution_name<std::cauchy_distribution> = "cauchy_distribution";
-template <>
-inline constexpr const char* distribution_name<std::exponential_distribution> = "exponential_distribution";
-template <>
-inline constexpr const char* distribution_name<std::extreme_value_distribution> = "extreme_value_distribution";
-template <>
-inline constexpr const char* distribution_name<std::weibull_distribution> = "weibull_distribution";
-template <>
-inline constexpr const char* distribution_name<std::uniform_real_distribution> = "uniform_real_distribution";
-template <>
-inline constexpr const char* distribution_name<std::uniform_int_distribution> = "uniform_int_distribution";
-template <>
-inline constexpr const char* distribution_name<std::poisson_distribution> = "poisson_distribution";
-template <>
-inline constexpr const char* distribution_name<std::geometric_distribution> = "geometric_distribution";
-template <>
-inline constexpr const char* distribution_name<std::binomial_distribution> = "binomial_distribution";
-template <>
-inline constexpr const char* distribution_name<std::negative_binomial_distribution> = "negative_binomial_distribution";
-
-template <class T>
-std::string number_name() {
-  if constexpr (element<T>) return std::string(name(dtype_of<T>::value));
-  else return "long double";
-}
-
-template <template <class> class D, class T>
-  requires(distribution_name<D> != nullptr)
-struct type_name<D<T>> {
-  static std::string get() { return std::string(distribution_name<D>) + "<" + detail::number_name<T>() + ">"; }
-};
-
-}  // namespace detail
-
-/// The standard distributions: a group of `distribution`, which a restore requires to be the same, and `state`, the text
-/// that it streams: its parameters and a value drawn ahead, if it has one.
-template <template <class> class D, class T>
-  requires(detail::distribution_name<D> != nullptr)
-struct traits<D<T>> : detail::distribution_traits<D<T>> {};
+/// The standard distributions of one number type: a group of `distribution`, which a restore requires to be the same, and
+/// `state`, the text that it streams: its parameters and a value drawn ahead, if it has one.
+template <detail::standard<"normal_distribution", "lognormal_distribution", "gamma_distribution", "chi_squared_distribution", "fisher_f_distribution",
+                           "student_t_distribution", "cauchy_distribution", "exponential_distribution", "extreme_value_distribution", "weibull_distribution",
+                           "uniform_real_distribution", "uniform_int_distribution", "poisson_distribution", "geometric_distribution",
+                           "binomial_distribution", "negative_binomial_distribution">
+              D>
+struct traits<D> : detail::distribution_traits<D> {};
 
 }  // namespace holdfast

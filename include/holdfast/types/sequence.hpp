@@ -1,10 +1,4 @@
 #pragma once
-#include <algorithm>
-#include <deque>
-#include <list>
-#include <set>
-#include <unordered_set>
-#include <utility>
 #include <vector>
 
 #include <holdfast/core/order.hpp>
@@ -41,21 +35,14 @@ struct gathered_set {
 
 }  // namespace detail
 
-template <element T, class A>
-struct traits<std::deque<T, A>> : detail::gathered_sequence<std::deque<T, A>> {};
-template <class T, class A>
-  requires(!element<T>)
-struct traits<std::deque<T, A>> : detail::sequence<std::deque<T, A>> {};
+template <detail::standard<"deque", "list"> C>
+  requires element<typename C::value_type>
+struct traits<C> : detail::gathered_sequence<C> {};
+template <detail::standard<"deque", "list"> C>
+  requires(!element<typename C::value_type>)
+struct traits<C> : detail::sequence<C> {};
 
-template <element T, class A>
-struct traits<std::list<T, A>> : detail::gathered_sequence<std::list<T, A>> {};
-template <class T, class A>
-  requires(!element<T>)
-struct traits<std::list<T, A>> : detail::sequence<std::list<T, A>> {};
-
-template <class T, class C, class A>
-struct traits<std::set<T, C, A>> : detail::gathered_set<std::set<T, C, A>> {};
-template <class T, class H, class E, class A>
-struct traits<std::unordered_set<T, H, E, A>> : detail::gathered_set<std::unordered_set<T, H, E, A>> {};
+template <detail::standard<"set", "unordered_set"> C>
+struct traits<C> : detail::gathered_set<C> {};
 
 }  // namespace holdfast
