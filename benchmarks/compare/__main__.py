@@ -8,6 +8,7 @@ it writes there.
 
 import argparse
 import datetime
+import itertools
 import json
 import pathlib
 import random
@@ -65,16 +66,17 @@ def run(chosen):
     done = {"when": f"{datetime.datetime.now():%Y-%m-%d %H:%M}", "seed": seed, "quick": chosen.quick, "only": chosen.only, "machine": machine.describe(files, versions),
             "left_out": [], "groups": {}}
     try:
-        for group in plan.groups(chosen.quick, chosen.rounds or (2 if chosen.quick else 7)):
-            if chosen.only not in group.name:
-                continue
-            why = too_large(group, files)
+        wanted = (g for g in plan.groups(chosen.quick, chosen.rounds or (2 if chosen.quick else 7)) if chosen.only in g.name)
+        for _, of_same_tensors in itertools.groupby(wanted, key=lambda g: g.tensors):
+            groups = list(of_same_tensors)
+            why = next(filter(None, (too_large(g, files) for g in groups)), "")
             if why:
                 done["left_out"].append(why)
                 continue
-            result = measure.measure(group, list(offers), offers, files / "group", seed)
-            done["groups"][group.name] = result
-            print(f"{result['took']:6.1f} s  {group.title}", flush=True)
+            with measure.session(groups, offers, files / "session", seed) as session:
+                for group in groups:
+                    done["groups"][group.name] = result = session.run(group)
+                    print(f"{result['took']:6.1f} s  {group.title}", flush=True)
     finally:
         shutil.rmtree(files)
     return done

@@ -51,7 +51,11 @@ double first_save(workload& w, const std::string& path) {
 }
 
 /// A steady run: what retention lets go becomes the next file.
-worker::contender recycled(holdfast::retention keep) {
+worker::contender recycled() {
+  holdfast::retention keep{.keep_last = 1};
+  [](auto& k) {
+    if constexpr (requires { k.recycle; }) k.recycle = true;
+  }(keep);
   struct run {
     std::optional<holdfast::checkpoint_directory> folder;
     std::int64_t step = 0;
@@ -105,7 +109,9 @@ void add_holdfast(worker& to) {
   to.add("holdfast save", replayed({}));
   to.add("holdfast save, first time", first_save);
   to.add("holdfast save, no digests", replayed({.key = std::make_shared<no_digest>()}));
-  to.add("holdfast save, recycled blocks", recycled({.keep_last = 1}));
+  to.add("holdfast save, no fsync", replayed({.durable = false}));
+  to.add("holdfast save, buffered", replayed({.io = holdfast::io::mode::buffered}));
+  to.add("holdfast save, recycled blocks", recycled());
   to.add_load("holdfast restore", restore({}));
   to.add_load("holdfast restore, not verified", restore({.verify = holdfast::verify::off}));
   to.add("holdfast one tensor", one_tensor);

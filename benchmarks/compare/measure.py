@@ -1,5 +1,6 @@
 """Interleaved rounds: in each, every contender runs once, in a new order."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -37,20 +38,15 @@ def forget(path):
         path.unlink()
 
 
-class Samples:
-    """The measurements of one group in one folder."""
+class Session:
+    """Measures groups that have the same tensors, in one folder, with the processes of one team. What those that load read is made once."""
 
-    def __init__(self, group, team, folder, size):
-        self.group, self.team, self.folder, self.size = group, team, folder, size
-        self.values = {}
-        self.missing = {c.name: "not installed" for c in group.contenders if not team.has(c.name)}
+    def __init__(self, team, folder, rng):
+        self.team, self.folder, self.rng = team, folder, rng
+        self.made = {}  # by maker: the file, or why there is none
 
     def path(self, contender):
         return self.folder / ("".join(ch if ch.isalnum() else "-" for ch in contender))
-
-    def file_of(self, maker):
-        """What `maker` has written for those that load."""
-        return self.path(f"made by {maker}")
 
     def settle(self):
         """Makes every sample begin alike: nothing waits to be written, and the machine has as much memory at hand as the sample may need. A
@@ -58,56 +54,63 @@ class Samples:
         os.sync()
         throw_away = self.folder / "throw-away"
         with open(throw_away, "wb", buffering=0) as file:
-            for at in range(0, self.size, len(PIECE)):
-                file.write(PIECE[:min(len(PIECE), self.size - at)])
+            for at in range(0, self.team.bytes, len(PIECE)):
+                file.write(PIECE[:min(len(PIECE), self.team.bytes - at)])
         throw_away.unlink()
 
-    def make_files(self):
-        for maker in dict.fromkeys(c.reads for c in self.group.contenders if c.reads and c.name not in self.missing):
+    def file_of(self, maker):
+        """The file that `maker` has written for those that load."""
+        if maker not in self.made:
+            path = self.path(f"made by {maker}")
             try:
-                self.team.run(maker, self.file_of(maker))
-            except (Failed, KeyError) as e:
-                self.missing |= {c.name: f"no file to read: {e}" for c in self.group.contenders if c.reads == maker}
+                self.team.run(maker, path)
+                self.made[maker] = path
+            except Failed as e:
+                self.made[maker] = str(e)
+        if isinstance(self.made[maker], str):
+            raise Failed(f"no file to read: {self.made[maker]}")
+        return self.made[maker]
 
-    def sample(self, contender, counts):
+    def sample(self, contender):
         path = self.file_of(contender.reads) if contender.reads else self.path(contender.name)
         self.settle()
         if contender.reads and contender.cold:
             drop(path)
         elif contender.reads:
             read_through(path)
-        try:
-            value = self.team.run(contender.name, path)
-        except Failed as e:
-            self.missing[contender.name] = str(e)
-            self.values.pop(contender.name, None)
-            return
+        value = self.team.run(contender.name, path)
         if not contender.reads:
             forget(path)
-        if counts:
-            self.values.setdefault(contender.name, []).append(value)
+        return value
 
-    def run(self, rng):
-        self.make_files()
-        for i in range(self.group.rounds + 1):  # the first only makes everything warm
-            for c in rng.sample(self.group.contenders, len(self.group.contenders)):
-                if c.name not in self.missing:
-                    self.sample(c, counts=i > 0)
-        return self.values, self.missing
+    def run(self, group):
+        start = time.monotonic()
+        values, missing = {}, {c.name: "not installed" for c in group.contenders if not self.team.has(c.name)}
+        for i in range(group.rounds + 1):  # the first only makes everything warm
+            for c in self.rng.sample(group.contenders, len(group.contenders)):
+                if c.name in missing:
+                    continue
+                try:
+                    value = self.sample(c)
+                except Failed as e:
+                    missing[c.name] = str(e)
+                    values.pop(c.name, None)
+                    continue
+                if i > 0:
+                    values.setdefault(c.name, []).append(value)
+        return {"title": group.title, "bytes": self.team.bytes, "tensors": len(group.tensors), "baseline": list(group.baseline), "samples": values,
+                "missing": missing, "took": round(time.monotonic() - start, 1)}
 
 
-def measure(group, commands, offers, folder, seed):
-    """One group, in fresh processes and an empty folder, which is gone afterwards."""
-    start = time.monotonic()
+@contextlib.contextmanager
+def session(groups, offers, folder, seed):
+    """A session for groups with the same tensors, in fresh processes and an empty folder, which is gone afterwards."""
     folder.mkdir(parents=True)
     try:
         description = folder / "tensors.txt"
-        description.write_text("\n".join(group.tensors) + "\n", encoding="utf-8")
-        wanted = {c.name for c in group.contenders} | {c.reads for c in group.contenders if c.reads}
-        with Team(commands, offers, wanted, str(description)) as team:
-            values, missing = Samples(group, team, folder, team.bytes).run(random.Random(f"{seed} {group.name}"))
-            size = team.bytes
+        description.write_text("\n".join(groups[0].tensors) + "\n", encoding="utf-8")
+        wanted = {n for g in groups for c in g.contenders for n in (c.name, c.reads) if n}
+        with Team(offers, wanted, str(description)) as team:
+            yield Session(team, folder, random.Random(f"{seed} {groups[0].name}"))
     finally:
         shutil.rmtree(folder)
-    return {"title": group.title, "bytes": size, "tensors": len(group.tensors), "baseline": list(group.baseline), "samples": values, "missing": missing,
-            "took": round(time.monotonic() - start, 1)}

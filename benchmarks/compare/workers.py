@@ -39,11 +39,11 @@ class Worker:
 
 
 class Team:
-    """Fresh processes for one workload, started for as long as a `with` lasts: those that run one of the wanted contenders."""
+    """Fresh processes for one workload, for as long as a `with` lasts: those that offer one of the wanted contenders."""
 
-    def __init__(self, commands, offers, wanted, description):
+    def __init__(self, offers, wanted, description):
         self._of = {}
-        chosen = {c: [n for n in wanted if n in offers[c]] for c in commands}
+        chosen = {c: wanted & names for c, names in offers.items()}
         self._workers = {c: Worker(c) for c, names in chosen.items() if names}
         for c, worker in self._workers.items():
             worker.send("workload", description)
@@ -61,6 +61,8 @@ class Team:
         return name in self._of
 
     def run(self, name, path):
+        if name not in self._of:
+            raise Failed(f"{name} is not installed")
         return float(self._of[name].ask("run", name, str(path))[0])
 
 

@@ -14,9 +14,9 @@ def few_big(count):
     return [f"model/block{i} float32 4096 4096" for i in range(count)]
 
 
-def gpt2(layers):
-    """The parameters of GPT-2 small, of which layers may be left out, and what AdamW keeps beside each."""
-    shapes = {"wte.weight": (50257, 768), "wpe.weight": (1024, 768)}
+def gpt2(layers=12, words=50_257):
+    """The parameters of GPT-2 small, or one of fewer layers and words, and what AdamW keeps beside each."""
+    shapes = {"wte.weight": (words, 768), "wpe.weight": (1024, 768)}
     for i in range(layers):
         for name, shape in (("ln_1.weight", (768,)), ("ln_1.bias", (768,)),
                             ("attn.c_attn.weight", (768, 2304)), ("attn.c_attn.bias", (2304,)),
