@@ -12,6 +12,7 @@ class Contender:
     name: str
     reads: str = ""
     cold: bool = False  # whether the file is dropped from the page cache first
+    is_peer: bool = False  # then nothing is done to warm it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +35,27 @@ class Group:
         return int(self.states * size), files * size
 
 
-SAVE_PEERS = ["safetensors layout in C++", "cereal", "H5Dwrite", "HighFive", "libtorch", "torch.save", "safetensors", "h5py"]
-LOAD_PEERS = [("safetensors layout in C++, load", "safetensors layout in C++"), ("cereal, load", "cereal"), ("H5Dread", "H5Dwrite"),
-              ("HighFive, load", "HighFive"), ("libtorch, load", "libtorch"), ("torch.load", "torch.save"),
-              ("safetensors, load", "safetensors"), ("h5py, read_direct", "h5py")]
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """A library that is compared with: the names of its save and its load."""
+
+    save: str
+    load: str
+    slow: bool = False  # with many tensors: a quick run leaves it out there
+
+
 RAW, GATHERED = "limit write", ("gathered write", "gathered write, direct")
+PEERS = [
+    Peer("safetensors layout in C++", "safetensors layout in C++, load"),
+    Peer("cereal", "cereal, load"),
+    Peer("H5Dwrite", "H5Dread"),
+    Peer("HighFive", "HighFive, load"),
+    Peer("libtorch", "libtorch, load", slow=True),
+    Peer("torch.save", "torch.load"),
+    Peer("safetensors", "safetensors, load"),
+    Peer("h5py", "h5py, read_direct", slow=True),
+]
+NUMPY = Peer("numpy.savez", "numpy.load", slow=True)
 
 
 def saves(*names):
@@ -49,44 +66,65 @@ def loads(*pairs, cold=False):
     return [Contender(name, reads, cold) for name, reads in pairs]
 
 
-def groups(quick, rounds):
-    """All groups; a quick run has fewer layers, smaller states and fewer rounds."""
-    gpt2 = workloads.gpt2(layers=2, words=12_500) if quick else workloads.gpt2()
-    small = workloads.small(20_000)
-    gpt2_title = "GPT-2 124M with AdamW" + (", 2 of its 12 layers and a quarter of its words" if quick else "")
-    npz, npz_load = ["numpy.savez"], [("numpy.load", "numpy.savez")]
-    slow_rounds = max(1, rounds // 2)
-    few_big = 4 if quick else 24
+def saves_of(peers, suffix=""):
+    return [Contender(p.save + suffix, is_peer=True) for p in peers]
 
+
+def loads_of(peers, cold=False):
+    return [Contender(p.load, p.save, cold, is_peer=True) for p in peers]
+
+
+def groups(quick, rounds):
+    """All groups, those of the same tensors side by side. A quick run has smaller states and fewer peers."""
+    few_big = 4 if quick else 24
+    peers = PEERS if quick else [*PEERS, NUMPY]
     yield Group("save few big", f"Durable save, {few_big} tensors of 64 MiB", workloads.few_big(few_big), (RAW,),
-                saves(RAW, "holdfast save", "holdfast save, recycled blocks", *([] if quick else SAVE_PEERS + npz)), rounds)
-    yield Group("save gpt2", f"Durable save, {gpt2_title}", gpt2, (RAW,),
-                saves(RAW, "holdfast save", "holdfast save, buffered", "holdfast save, no digests", "holdfast save, recycled blocks", "XXH3 of the state", *SAVE_PEERS, *npz), rounds)
-    yield Group("load gpt2", f"Warm load, {gpt2_title}", gpt2, ("pread",),
-                loads(("pread", RAW), ("holdfast restore", "holdfast save"), ("holdfast restore, not verified", "holdfast save"),
-                      ("holdfast map", "holdfast save"), *LOAD_PEERS, *npz_load), rounds)
-    yield Group("cold gpt2", f"Cold load, {gpt2_title}", gpt2, ("WILLNEED + two-thread pread",),
-                loads(("WILLNEED + two-thread pread", RAW), ("holdfast restore", "holdfast save"), ("holdfast map", "holdfast save"), *LOAD_PEERS,
-                      *npz_load, cold=True), rounds)
-    yield Group("memory gpt2", f"Peak memory beside the state, {gpt2_title}", gpt2, (),
+                [*saves(RAW, "holdfast save", "holdfast save, recycled blocks"), *saves_of([] if quick else peers)], rounds)
+    yield from gpt2_groups(quick, rounds, peers)
+    yield from small_groups(rounds, [p for p in PEERS if not (quick and p.slow)])
+    yield Group("save scalars", "Save of 2,000 scalars without fsync", workloads.scalars(2000), ("torch.save, no fsync",),
+                [*saves("torch.save, no fsync", "holdfast save, no fsync"), *saves_of((p for p in PEERS if p.save != "torch.save"), ", no fsync")], rounds)
+    yield from growth_groups(quick, max(2, rounds // 2))
+
+
+def gpt2_groups(quick, rounds, peers):
+    tensors = workloads.gpt2(layers=2, words=6250) if quick else workloads.gpt2()
+    title = "GPT-2 with 2 layers and 6,250 words, and AdamW" if quick else "GPT-2 124M with AdamW"
+    yield Group("save gpt2", f"Durable save, {title}", tensors, (RAW,),
+                [*saves(RAW, "holdfast save", "holdfast save, buffered", "holdfast save, no digests", "holdfast save, recycled blocks", "XXH3 of the state"),
+                 *saves_of(peers)], rounds)
+    yield Group("load gpt2", f"Warm load, {title}", tensors, ("pread",),
+                [*loads(("pread", RAW), ("holdfast restore", "holdfast save"), ("holdfast restore, not verified", "holdfast save"),
+                        ("holdfast map", "holdfast save")), *loads_of(peers)], rounds)
+    yield Group("cold gpt2", f"Cold load, {title}", tensors, ("WILLNEED + two-thread pread",),
+                [*loads(("WILLNEED + two-thread pread", RAW), ("holdfast restore", "holdfast save"), cold=True), *loads_of(peers, cold=True)], rounds)
+    yield Group("memory gpt2", f"Peak memory beside the state, {title}", tensors, (),
                 [*saves("holdfast save, memory", "holdfast save_async, memory"),
                  *loads(("holdfast restore, memory", "holdfast save"), ("torch.load, memory", "torch.save"))], min(rounds, 3))
     # Last: the passes change the tensors, which loads compare with what was saved.
-    yield Group("stall gpt2", f"Saving in the background, {gpt2_title}", gpt2, ("streaming copy, two threads",),
+    yield Group("stall gpt2", f"Saving in the background, {title}", tensors, ("streaming copy, two threads",),
                 saves("streaming copy, two threads", "holdfast stall", "holdfast save", "pass over the state", "pass after holdfast's stall"), rounds)
-    yield Group("save small", "Durable save, 20,000 tensors of 1 KiB", small, GATHERED,
-                saves(*GATHERED, "holdfast save", "holdfast save, first time", *SAVE_PEERS), rounds)
-    yield Group("load small", "Warm open and load, 20,000 tensors of 1 KiB", small, ("gathered pread",),
-                loads(("gathered pread", "gathered write"), ("holdfast restore", "holdfast save"), ("holdfast map", "holdfast save"), *LOAD_PEERS), rounds)
-    yield Group("partial", "One tensor of 20,000, warm, open included", small, ("libhdf5 one tensor",),
-                loads(("libhdf5 one tensor", "H5Dwrite"), ("holdfast one tensor", "holdfast save"), ("h5py one tensor", "h5py"),
-                      ("safetensors one tensor", "safetensors"), ("torch.load", "torch.save")), rounds)
-    yield Group("save scalars", "Save of 2,000 scalars without fsync", workloads.scalars(2000), ("torch.save, no fsync",),
-                saves("torch.save, no fsync", "holdfast save, no fsync", *(f"{p}, no fsync" for p in SAVE_PEERS if p != "torch.save")), rounds)
+
+
+def small_groups(rounds, peers):
+    tensors = workloads.small(20_000)
+    yield Group("save small", "Durable save, 20,000 tensors of 1 KiB", tensors, GATHERED,
+                [*saves(*GATHERED, "holdfast save", "holdfast save, first time"), *saves_of(peers)], rounds)
+    yield Group("load small", "Warm open and load, 20,000 tensors of 1 KiB", tensors, ("gathered pread",),
+                [*loads(("gathered pread", "gathered write"), ("holdfast restore", "holdfast save"), ("holdfast map", "holdfast save")),
+                 *loads_of(peers)], rounds)
+    one_of = [("libhdf5 one tensor", "H5Dwrite"), ("holdfast one tensor", "holdfast save"), ("safetensors one tensor", "safetensors"),
+              ("h5py one tensor", "h5py"), ("torch.load", "torch.save")]
+    made = {p.save for p in peers} | {"holdfast save"}
+    yield Group("partial", "One tensor of 20,000, warm, open included", tensors, ("libhdf5 one tensor",),
+                loads(*(pair for pair in one_of if pair[1] in made)), rounds)
+
+
+def growth_groups(quick, rounds):
     for count in (1, 10, 100, 1000, 10_000) if quick else (1, 10, 100, 1000, 10_000, 100_000):
-        yield Group(f"count {count}", f"{count:,} tensors of 1 KiB", workloads.small(count), GATHERED,
+        yield Group(f"count {count}", f"{count:,} × 1 KiB", workloads.small(count), GATHERED,
                     [*saves(*GATHERED, "holdfast save", "holdfast save, first time"),
-                     *loads(("holdfast restore", "holdfast save"), ("gathered pread", "gathered write"))], slow_rounds if quick else rounds)
+                     *loads(("holdfast restore", "holdfast save"), ("gathered pread", "gathered write"))], rounds)
     for size in (1, 10, 100) if quick else (1, 10, 100, 1000, 10_000):
         yield Group(f"size {size}", f"{size:,} MB", workloads.megabytes(size), (RAW,),
-                    [*saves(RAW, "holdfast save"), *loads(("holdfast restore", "holdfast save"), ("pread", RAW))], slow_rounds, states=1.1)
+                    [*saves(RAW, "holdfast save"), *loads(("holdfast restore", "holdfast save"), ("pread", RAW))], rounds, states=1.1)

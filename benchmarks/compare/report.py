@@ -11,7 +11,8 @@ NOTES = """\
 - Every save is durable (peers: fsync of the file after they wrote it) unless its name says otherwise. Before every sample nothing waits to be
   written, and a throw-away file of the state's size is written and deleted, since a virtual machine's memory comes and goes.
 - libtorch, `torch.load`, safetensors and numpy load into new memory; the others into tensors that are there.
-- Not measured: `torch.distributed.checkpoint.async_save`, which the PyTorch of Debian 12 (1.13) does not have."""
+- Not measured: `torch.distributed.checkpoint.async_save`, which the PyTorch of Debian 12 (1.13) does not have; one to four threads, since
+  holdfast has no setting for that and uses the machine's."""
 
 
 def number(value):
@@ -51,8 +52,8 @@ def group_table(group):
     for name in sorted(samples, key=lambda n: statistics.median(samples[n])):
         ratio = targets.ratio(samples, name, baseline)
         low, middle, high = (value_text(name, f(samples[name])) for f in (min, statistics.median, max))
-        rows.append([f"**{name}**" if "holdfast" in name else name, middle, "–" if ratio is None else number(ratio), f"{low} to {high}"])
-    return table(["", "median", "× " + (" or ".join(baseline) or "–"), "range"], rows)
+        rows.append([f"**{name}**" if "holdfast" in name else name, middle, *([number(ratio)] if ratio else []), f"{low} to {high}"])
+    return table(["", "median", *(["× " + " or ".join(baseline)] if baseline else []), "range"], rows)
 
 
 def growth_table(groups):
