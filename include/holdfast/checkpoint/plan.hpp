@@ -94,8 +94,13 @@ class basic_selection {
   const std::vector<pattern>& only() const noexcept { return only_; }
 
   const entry* find(std::string_view path) const {
+    const item* const i = item_of(path);
+    return i != nullptr ? i->source : nullptr;
+  }
+
+  const item* item_of(std::string_view path) const {
     const auto at = from(path);
-    return at != items_.end() && at->path == path ? at->source : nullptr;
+    return at != items_.end() && at->path == path ? &*at : nullptr;
   }
 
   /// The items strictly below a path; `below` includes them and whatever sorts between.
@@ -180,7 +185,7 @@ template <class>
 class basic_plan_walk final : public walk {
  public:
   basic_plan_walk(const hdf5::reader& from, const selection& chosen, const restore_options& options)
-      : walk(pass::plan), from_(from), chosen_(chosen), options_(options) {
+      : walk(pass::plan), from_(from), chosen_(chosen), options_(options), taken_(chosen.items().size()) {
     result_.file = from.file();
     result_.sealed = from.sealed();
   }
@@ -205,22 +210,23 @@ class basic_plan_walk final : public walk {
 
   void tensor(const std::string& path, const tensor_handle& object) override {
     if (!chosen_.selected(path)) return;
-    const tensor_view view = object.view(object.object);
-    const entry* e = take(path, describe(view.dtype(), view.shape()));
+    tensor_view view = object.view(object.object);
+    const auto expected = [&] { return describe(view.dtype(), view.shape()); };
+    const entry* e = take(path, expected);
     if (e == nullptr) return;
-    const std::string expected = describe(view.dtype(), view.shape()), found = describe(e->dtype, e->shape);
-    if (e->kind == entry_kind::absent) return differ(difference::kind::structure, path, expected, "nothing (an empty optional or null pointer was saved)");
-    if (e->kind == entry_kind::group) return differ(difference::kind::structure, path, expected, "a group");
-    if (const std::string why = from_.unreadable(*e); !why.empty()) return differ(difference::kind::dtype, path, expected, why);
+    const auto found = [&] { return describe(e->dtype, e->shape); };
+    if (e->kind == entry_kind::absent) return differ(difference::kind::structure, path, expected(), "nothing (an empty optional or null pointer was saved)");
+    if (e->kind == entry_kind::group) return differ(difference::kind::structure, path, expected(), "a group");
+    if (const std::string why = from_.unreadable(*e); !why.empty()) return differ(difference::kind::dtype, path, expected(), why);
     if (object.read_only) return differ(difference::kind::structure, path, "an object that may change", "one bound as const", "bind it as non-const, or leave it out with .except");
     const bool converts = view.dtype() != e->dtype;
     if (converts && (options_.cast == cast::refuse || !castable(e->dtype, view.dtype()))) {
-      differ(difference::kind::dtype, path, expected, found,
+      differ(difference::kind::dtype, path, expected(), found(),
              castable(e->dtype, view.dtype()) ? "pass .cast = holdfast::cast::allow to convert" : "holdfast does not convert between these");
     } else if (view.shape() != e->shape) {
       const bool resizes = object.resize != nullptr && view.shape().rank() == e->shape.rank();
       if (!resizes || !(object.any_size || view.shape().elements() == 0)) {
-        differ(difference::kind::shape, path, expected, found,
+        differ(difference::kind::shape, path, expected(), found(),
                resizes ? "give the program's object the file's size, or bind it empty or as holdfast::resizable(...) to take whatever size the file has" : "");
       }
     }
@@ -230,13 +236,14 @@ class basic_plan_walk final : public walk {
         differ(difference::kind::place, path, "a tensor in " + name(wanted), "one bound in " + name(view.space()), "this type cannot move; bind memory of " + name(wanted) + ", or let .place give " + name(view.space()));
     }
     result_.restored.push_back({path, e->path, e->dtype, e->shape, e->bytes, converts});
-    matches_.push_back({path, e, view, view.bytes() != 0 ? view.data() : object.object});
+    const void* const where = view.bytes() != 0 ? view.data() : object.object;
+    matches_.push_back({path, e, std::move(view), where});
   }
 
   void container(const std::string& path) override {
     if (chosen_.selected(path) && chosen_.present(path) == presence::unknown) missing(path);
     if (const entry* e = chosen_.find(path); e != nullptr && e->kind != entry_kind::group) {
-      taken_.push_back(path);
+      mark(chosen_.item_of(path));
       differ(difference::kind::structure, path, "a group", describe(e->dtype, e->shape));
     }
   }
@@ -248,7 +255,7 @@ class basic_plan_walk final : public walk {
 
   presence present(const std::string& path) override {
     const presence p = chosen_.present(path);
-    if (p == presence::absent) taken_.push_back(path);
+    if (p == presence::absent) mark(chosen_.item_of(path));
     return p;
   }
 
@@ -256,7 +263,7 @@ class basic_plan_walk final : public walk {
 
   void identity(const std::string& path, const std::string& value) override {
     if (!chosen_.selected(path)) return;
-    const entry* e = take(path, "\"" + value + "\"");
+    const entry* e = take(path, [&] { return "\"" + value + "\""; });
     if (e == nullptr) return;
     if (e->kind == entry_kind::group || e->dtype != dtype::string || !from_.unreadable(*e).empty())
       return differ(difference::kind::identity, path, "\"" + value + "\"", e->kind == entry_kind::group ? "a group" : describe(e->dtype, e->shape));
@@ -272,13 +279,19 @@ class basic_plan_walk final : public walk {
     result_.differences.push_back({what, path, std::move(expected), std::move(found), std::move(advice)});
   }
 
-  const entry* take(const std::string& path, std::string expected) {
-    const entry* e = chosen_.find(path);
-    if (e != nullptr) taken_.push_back(path);
-    else if (chosen_.any_below(path)) differ(difference::kind::structure, path, std::move(expected), "a group");
-    else report_missing(path, std::move(expected));
-    return e;
+  template <class Text>
+  const entry* take(const std::string& path, const Text& expected) {
+    const auto* const i = chosen_.item_of(path);
+    if (i != nullptr) {
+      mark(i);
+      return i->source;
+    }
+    if (chosen_.any_below(path)) differ(difference::kind::structure, path, expected(), "a group");
+    else report_missing(path, expected());
+    return nullptr;
   }
+
+  void mark(const selection::item* i) { taken_[static_cast<std::size_t>(i - chosen_.items().data())] = true; }
 
   void report_missing(const std::string& path, std::string expected) {
     if (options_.missing == on_missing::keep) result_.missing.push_back(path);
@@ -295,9 +308,8 @@ class basic_plan_walk final : public walk {
   }
 
   void check_unexpected() {
-    sort(taken_);
     for (const auto& i : chosen_.items()) {
-      if (i.source->kind == entry_kind::group || std::binary_search(taken_.begin(), taken_.end(), i.path)) continue;
+      if (i.source->kind == entry_kind::group || taken_[static_cast<std::size_t>(&i - chosen_.items().data())]) continue;
       if (options_.unexpected == on_unexpected::ignore) {
         result_.unexpected.push_back(i.path);
       } else {
@@ -323,7 +335,7 @@ class basic_plan_walk final : public walk {
   const selection& chosen_;
   const restore_options& options_;
   plan result_;
-  std::vector<std::string> taken_;
+  std::vector<bool> taken_;  // of the items chosen
   std::vector<match> matches_;
 };
 using plan_walk = basic_plan_walk<void>;

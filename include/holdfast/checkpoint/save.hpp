@@ -51,10 +51,8 @@ class basic_saver {
   void save(const std::string& path, const state& bound, const save_options& options = {}) {
     close();
     warn(path, bound);
-    const detail::manifest m(bound);
-    prepare(m, options);
-    detail::snapshot snapshot(*layout_, m, options.key);
-    write(path, snapshot, versions_of(m), options, {});
+    prepare(bound, options);
+    write(path, versions_of(*manifest_), options, {});
   }
 
   /// As `holdfast::save_async`. At most one save is in the background: `busy` says what to do if one still is. `then`
@@ -67,14 +65,12 @@ class basic_saver {
     }
     close();
     warn(path, bound);
-    const detail::manifest m(bound);
-    prepare(m, options);
-    auto snapshot = std::make_shared<detail::snapshot>(*layout_, m, options.key);
-    const versions now = versions_of(m);
-    const auto image = stage(*snapshot, now);
+    prepare(bound, options);
+    const versions now = versions_of(*manifest_);
+    const auto image = stage(now);
     try {
-      running_ = std::make_shared<detail::background>([this, path, snapshot, now, options, image, then = std::move(then)] {
-        write(path, *snapshot, now, options, image);
+      running_ = std::make_shared<detail::background>([this, path, now, options, image, then = std::move(then)] {
+        write(path, now, options, image);
         if (then) then();
       });
     } catch (const std::system_error& e) {
@@ -101,28 +97,30 @@ class basic_saver {
     seal_key key{};
   };
 
+  /// None where no item has one.
   static versions versions_of(const detail::manifest& m) {
     versions all;
+    if (std::none_of(m.items().begin(), m.items().end(), [](const auto& i) { return i.version.has_value(); })) return all;
     for (const auto& i : m.items()) all.push_back(i.version);
     return all;
   }
 
   /// Which items have a version that is also the one in `before`.
-  static std::vector<bool> unchanged(const versions& now, const versions& before) {
-    std::vector<bool> same(now.size());
-    for (std::size_t i = 0; i < before.size(); ++i) same[i] = now[i].has_value() && now[i] == before[i];
+  std::vector<bool> unchanged(const versions& now, const versions& before) const {
+    std::vector<bool> same(layout_->entries.size());
+    for (std::size_t i = 0; i < std::min(now.size(), before.size()); ++i) same[i] = now[i].has_value() && now[i] == before[i];
     return same;
   }
 
   static std::uint64_t index_offset(const hdf5::layout& l) { return hdf5::detail::round_up(l.end, 64); }
 
   /// Copies the tensors to an image of the file that is kept from one save to the next.
-  std::span<std::byte> stage(const detail::snapshot& snapshot, const versions& now) {
+  std::span<std::byte> stage(const versions& now) {
     const std::size_t bytes = index_offset(*layout_);
     if (bytes > image_.memory().size()) staged_.clear();
     const auto image = image_.reserve(bytes);
     const auto held = unchanged(now, std::exchange(staged_, {}));
-    snapshot.stage(image, held);
+    snapshot_->stage(image, held);
     staged_ = now;
     return image;
   }
@@ -167,8 +165,9 @@ class basic_saver {
   }
 
   /// Writes a state that is where it lives, or staged in an image of the file.
-  void write(const std::string& path, detail::snapshot& snapshot, const versions& now, const save_options& options, std::span<std::byte> image) {
+  void write(const std::string& path, const versions& now, const save_options& options, std::span<std::byte> image) {
     hdf5::layout& layout = *layout_;
+    detail::snapshot& snapshot = *snapshot_;
     hdf5::trailer end{.end = layout.end, .index_offset = index_offset(layout), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
     end.counts = hdf5::counts_of(layout.entries, end.digest_block);
 
@@ -176,42 +175,27 @@ class basic_saver {
     io::durable_file file(on, path, options.recycle);
     file->preallocate(end.file_bytes());
     choose(*file, options.io, end.file_bytes());
+    snapshot.restart();
     if (last_.storage != nullptr && last_.key == options.key) snapshot.know(last_.index, unchanged(now, last_.of));
-    {
-      io::overlapped_writer writer(*file, pieces_, end.index_offset);
-      share(*file, on, snapshot, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
-        while (from < to) {
-          const std::uint64_t n = std::min<std::uint64_t>(io::overlapped_writer::piece_bytes, to - from);
-          const auto piece = image.empty() ? writer.piece().first(n) : image.subspan(from, n);
-          snapshot.fill(from, piece, !image.empty());
-          writer.write(from, piece);
-          from += n;
-        }
-      });
-      writer.finish();
-    }
-
-    // What depends on the digests of everything else is patched into the metadata, then the metadata is digested.
-    const hdf5::index& index = snapshot.finish();
-    const auto patch = [&](std::uint64_t at, std::span<const std::byte> bytes) {
-      layout.image.write(at, bytes);
-      file->write_at(at, bytes);
-    };
-    patch(layout.step_offset, std::as_bytes(std::span(&options.step, 1)));
-    const std::string digests = hdf5::digests_text(index.entries);
-    patch(layout.digests_offset, std::as_bytes(std::span(digests)));
-    detail::stream_digest metadata(options.key);
-    std::vector<std::byte> piece(std::size_t{64} << 10);
-    hdf5::sealed_reader::for_each_gap(layout.entries, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
+    io::overlapped_writer writer(*file, pieces_, end.index_offset);
+    share(*file, on, snapshot, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
       while (from < to) {
-        const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
-        layout.image.read(from, part);
-        metadata.update(part);
-        from += part.size();
+        const std::uint64_t n = std::min<std::uint64_t>(io::overlapped_writer::piece_bytes, to - from);
+        const auto piece = image.empty() ? writer.piece().first(n) : image.subspan(from, n);
+        snapshot.fill(from, piece, !image.empty());
+        writer.write(from, piece);
+        from += n;
       }
     });
-    end.metadata_digest = metadata.finish();
 
+    // What depends on the digests of everything else is patched into the metadata, then the metadata is digested; all
+    // while the last pieces are being written.
+    const hdf5::index& index = snapshot.finish();
+    const auto step = std::as_bytes(std::span(&options.step, 1));
+    const std::string text = hdf5::digests_text(index.entries);
+    layout.image.write(layout.step_offset, step);
+    layout.image.write(layout.digests_offset, std::as_bytes(std::span(text)));
+    end.metadata_digest = snapshot.metadata_digest(end.index_offset);
     std::vector<std::byte> tail = hdf5::encode(index, end.counts);
     const std::vector<digest> blocks = hdf5::detail::index_digests(tail, options.key);
     end.index_digest = detail::root_of(blocks, options.key);
@@ -220,20 +204,39 @@ class basic_saver {
     append(std::as_bytes(std::span(blocks)));
     std::vector<std::byte> trailer = end.encode();
     append(trailer);
+    writer.finish();
+    file->write_at(layout.step_offset, step);
+    file->write_at(layout.digests_offset, std::as_bytes(std::span(text)));
     file->write_at(end.index_offset, tail);
     file.commit(options.existing, options.durable);
-    const bool any = std::any_of(now.begin(), now.end(), [](const auto& v) { return v.has_value(); });
-    last_ = any ? last_file{path, &on, index, now, std::move(trailer), options.key} : last_file{};
+    last_ = !now.empty() ? last_file{path, &on, index, now, std::move(trailer), options.key} : last_file{};
   }
 
-  void prepare(const detail::manifest& m, const save_options& options) {
-    for (const auto& i : m.items())
-      if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
-    const bool keyed = options.key != nullptr;
-    if (layout_ && layout_->fits(m, keyed)) return;
+  /// Takes the state's names, types, shapes and places, and lays it out where that is not done.
+  void prepare(const state& bound, const save_options& options) {
+    try {
+      if (!manifest_ || !manifest_->refresh(bound)) {
+        snapshot_.reset();
+        manifest_.emplace(bound);
+      }
+      if (snapshot_ && snapshot_->key() == options.key) return;
+      snapshot_.reset();
+      for (const auto& i : manifest_->items())
+        if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
+      lay_out(options.key != nullptr);
+      snapshot_.emplace(*layout_, *manifest_, options.key);
+    } catch (...) {
+      snapshot_.reset();
+      manifest_.reset();
+      throw;
+    }
+  }
+
+  void lay_out(bool keyed) {
+    if (layout_ && layout_->fits(*manifest_, keyed)) return;
     last_ = {};
     staged_.clear();
-    layout_ = hdf5::compile(m, keyed);
+    layout_ = hdf5::compile(*manifest_, keyed);
     try {
       hdf5::detail::names(layout_->entries, "");  // what a reader would refuse is not written
     } catch (const format_error&) {
@@ -250,7 +253,9 @@ class basic_saver {
   }
 
   bool warned_ = false;
+  std::optional<detail::manifest> manifest_;
   std::optional<hdf5::layout> layout_;
+  std::optional<detail::snapshot> snapshot_;  // of these two
   last_file last_;
   io::staging_buffer pieces_, image_;
   versions staged_;                              // what is in image_

@@ -20,7 +20,7 @@ namespace holdfast::detail {
 
 /// The bytes of a checkpoint's HDF5 part in file order: a layout's metadata with the state's tensors in their places. What
 /// is digested is the copy that goes to the file, so that digest and file agree whatever happens to the program's memory
-/// meanwhile.
+/// meanwhile. It is used for one save after the other, and refers to the manifest.
 template <class>
 class basic_snapshot {
  public:
@@ -28,7 +28,7 @@ class basic_snapshot {
   struct part {
     std::uint64_t begin, end;
     std::size_t item;  ///< of the manifest and the layout
-    tensor_view view;
+    const tensor_view* view;
     bool known = false;  ///< its content is that of the index given to `know`
   };
 
@@ -39,14 +39,22 @@ class basic_snapshot {
       const entry& e = layout.entries[i];
       if (e.kind != entry_kind::tensor) continue;
       if (e.bytes == 0) result_.entries[i].digest = root_of({}, key);
-      else parts_.push_back({e.offset, e.offset + e.bytes, i, m.items()[i].view});
+      else parts_.push_back({e.offset, e.offset + e.bytes, i, &m.items()[i].view});
     }
     sort(parts_, [](const part& a, const part& b) { return a.begin < b.begin; });
   }
 
   const std::vector<part>& parts() const noexcept { return parts_; }
+  const seal_key& key() const noexcept { return key_; }
 
-  /// Takes the digests of an item from an earlier index of the same layout.
+  /// Begins the next save: no digest is known.
+  void restart() {
+    result_.blocks.clear();
+    for (part& p : parts_) p.known = false;
+    digest_.reset();
+  }
+
+  /// Takes the digests of items from an earlier index of the same layout.
   void know(const hdf5::index& before, const std::vector<bool>& items) {
     for (part& p : parts_) {
       if (!items[p.item]) continue;
@@ -62,7 +70,7 @@ class basic_snapshot {
     constexpr std::size_t piece = std::size_t{2} << 20;
     parallel(blocks_in(image.size(), piece), memory_threads(), [&](std::size_t i) {
       for_each_stretch(i * piece, std::min(piece, image.size() - i * piece), [&](const part* p, std::uint64_t from, std::size_t, std::size_t n) {
-        if (p != nullptr && !held[p->item]) copy_part(p->view, from - p->begin, image.subspan(from, n), &stream_copy);
+        if (p != nullptr && !held[p->item]) copy_part(*p->view, from - p->begin, image.subspan(from, n), &stream_copy);
       });
     });
   }
@@ -74,6 +82,27 @@ class basic_snapshot {
     for (std::size_t done = 0; done < out.size(); done += cached) fill_cached(at + done, out.subspan(done, std::min(cached, out.size() - done)), staged);
   }
 
+  /// The digest of every byte before `end` that belongs to no tensor.
+  digest metadata_digest(std::uint64_t end) const {
+    stream_digest d(key_);
+    std::vector<std::byte> piece(std::size_t{64} << 10);
+    const auto take = [&](std::uint64_t from, std::uint64_t to) {
+      while (from < to) {
+        const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
+        layout_.image.read(from, bytes);
+        d.update(bytes);
+        from += bytes.size();
+      }
+    };
+    std::uint64_t at = 0;
+    for (const part& p : parts_) {
+      take(at, p.begin);
+      at = p.end;
+    }
+    take(at, end);
+    return d.finish();
+  }
+
   /// The index with all digests, when everything was filled.
   const hdf5::index& finish() const { return result_; }
 
@@ -82,8 +111,9 @@ class basic_snapshot {
     for_each_stretch(at, out.size(), [&](const part* p, std::uint64_t from, std::size_t done, std::size_t n) {
       const auto piece = out.subspan(done, n);
       if (p == nullptr) return layout_.image.read(from, piece);
-      if (!staged) copy_part(p->view, from - p->begin, piece, &plain_copy);
+      if (!staged) copy_part(*p->view, from - p->begin, piece, &plain_copy);
       if (p->known) return;
+      if (n == p->end - p->begin && n <= digest_block) return record(*p, digest_of(piece, key_), {});
       digest_.update(piece);
       if (from + n != p->end) return;
       const std::vector<digest>& blocks = digest_.finish();

@@ -21,10 +21,10 @@ struct digest {
 
   /// 32 hexadecimal digits, as `xxh128sum` prints them.
   std::string text() const {
-    std::string s;
-    for (std::uint8_t b : bytes) {
-      s += "0123456789abcdef"[b >> 4];
-      s += "0123456789abcdef"[b & 15];
+    std::string s(2 * bytes.size(), '0');
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      s[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+      s[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
     }
     return s;
   }

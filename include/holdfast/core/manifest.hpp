@@ -55,19 +55,36 @@ class basic_manifest final : public walk {
   struct item {
     holdfast::entry entry;
     tensor_view view;
-    std::size_t binding;
+    std::size_t binding, visit;              ///< the numbers of the binding and of the visit that it came from
     std::optional<std::uint64_t> version{};  ///< of its content, where the program counts it (`state::version`)
+    const std::uint64_t* counter = nullptr;  ///< which counts it
   };
 
   /// Throws `error` for a name HDF5 cannot hold, for two parts of the state that have one name, and for one that lies
   /// inside a tensor, inside a container's group, or inside itself.
-  explicit basic_manifest(const state& bound) : walk(pass::save) {
+  explicit basic_manifest(const state& bound) : walk(pass::save), versions_(bound.versions().size()) {
     bound.visit(*this);
     sort(items_, [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
     check_names();
+    visits_.resize(items_.size());
+    for (std::size_t i = 0; i < items_.size(); ++i) visits_[items_[i].visit] = i;
     for (const auto& [which, counter] : bound.versions())
       for (item& i : items_)
-        if (which.matches(i.entry.path)) i.version = *counter;
+        if (which.matches(i.entry.path)) i.counter = counter;
+    count();
+  }
+
+  /// Takes a state again. Where it has the names, types, shapes and ties that it had, which is what a periodic save meets,
+  /// only the places of its tensors are taken and true is returned. Otherwise, and after an exception, this is good for
+  /// nothing more.
+  bool refresh(const state& bound) {
+    if (shared_ || versions_ != bound.versions().size()) return false;
+    refreshing_ = same_ = true;
+    next_ = 0;
+    const auto before = release();  // alive until all is visited, so that nothing new lies at an old address
+    bound.visit(*this);
+    count();
+    return same_ && next_ == items_.size();
   }
 
   const std::vector<item>& items() const noexcept { return items_; }
@@ -75,28 +92,84 @@ class basic_manifest final : public walk {
  private:
   void tensor(const std::string& path, const tensor_handle& object) override {
     tensor_view view = object.view(object.object);
+    if (refreshing_) return refresh_tensor(path, std::move(view));
     if (view.bytes() != 0) {
-      for (auto [at, end] = tensors_.equal_range(view.data()); at != end; ++at) {
-        const item& first = items_[at->second];
-        if (same_memory(first.view, view)) return add_alias(path, first.entry.path);
-      }
+      if (const item* first = tied(view)) return add_alias(path, first->entry.path);
       tensors_.emplace(view.data(), items_.size());
     }
     entry e{.path = path, .dtype = view.dtype(), .shape = view.shape(), .bytes = view.bytes(), .place = view.space()};
     add(std::move(e), std::move(view));
   }
 
-  void container(const std::string& path) override { add({.path = path, .kind = entry_kind::group}); }
-  void absent(const std::string& path) override { add({.path = path, .kind = entry_kind::absent}); }
+  void refresh_tensor(const std::string& path, tensor_view view) {
+    item* const i = met(path);
+    if (i == nullptr) return;
+    if (i->entry.kind == entry_kind::alias) {
+      const item* const first = tied(view);
+      same_ = first != nullptr && first->entry.path == i->entry.alias_of;
+      return;
+    }
+    if (same_memory(i->view, view)) return;
+    same_ = i->entry.kind == entry_kind::tensor && i->entry.dtype == view.dtype() && i->entry.shape == view.shape() && i->entry.place == view.space() && (view.bytes() == 0 || tied(view) == nullptr);
+    if (!same_) return;
+    if (view.data() != i->view.data() && view.bytes() != 0) {
+      for (auto [at, end] = tensors_.equal_range(i->view.data()); at != end; ++at) {
+        if (at->second != i->visit) continue;
+        tensors_.erase(at);
+        break;
+      }
+      tensors_.emplace(view.data(), i->visit);
+    }
+    i->view = std::move(view);
+  }
+
+  /// The tensor that is the same memory, if there is one.
+  const item* tied(const tensor_view& view) const {
+    for (auto [at, end] = tensors_.equal_range(view.data()); at != end; ++at) {
+      const item& first = items_[refreshing_ ? visits_[at->second] : at->second];
+      if (same_memory(first.view, view)) return &first;
+    }
+    return nullptr;
+  }
+
+  /// The item of the next visit if it has this path and nothing has differed yet.
+  item* met(const std::string& path) {
+    if (!same_ || next_ == items_.size()) same_ = false;
+    else if (item& i = items_[visits_[next_++]]; i.entry.path == path) return &i;
+    else same_ = false;
+    return nullptr;
+  }
+  void met(const std::string& path, entry_kind kind) {
+    if (const item* i = met(path)) same_ = i->entry.kind == kind;
+  }
+
+  void count() {
+    for (item& i : items_)
+      if (i.counter != nullptr) i.version = *i.counter;
+  }
+
+  void container(const std::string& path) override { plain(path, entry_kind::group); }
+  void absent(const std::string& path) override { plain(path, entry_kind::absent); }
+  void plain(const std::string& path, entry_kind kind) {
+    if (refreshing_) met(path, kind);
+    else add({.path = path, .kind = kind});
+  }
 
   void identity(const std::string& path, const std::string& value) override {
     auto text = std::make_shared<std::string>(value);
     keep(text);
     tensor_view view(text->data(), dtype::string, {static_cast<std::int64_t>(text->size())});
+    if (refreshing_) {
+      item* const i = met(path);
+      same_ = i != nullptr && i->entry.kind == entry_kind::tensor && i->entry.dtype == dtype::string && i->entry.shape == view.shape();
+      if (same_) i->view = std::move(view);
+      return;
+    }
     add({.path = path, .dtype = dtype::string, .shape = view.shape(), .bytes = view.bytes()}, view);
   }
 
   bool seen(const std::string& path, const void* address, const void* type) override {
+    shared_ = true;
     const auto [at, is_new] = objects_.try_emplace({address, type}, path, items_.size());
     if (is_new) return false;
     const auto& [first, begin] = at->second;
@@ -110,7 +183,7 @@ class basic_manifest final : public walk {
     add({.path = path, .kind = entry_kind::alias, .alias_of = target});
   }
 
-  void add(entry e, tensor_view view = {}) { items_.push_back({std::move(e), std::move(view), binding}); }
+  void add(entry e, tensor_view view = {}) { items_.push_back({std::move(e), std::move(view), binding, items_.size()}); }
 
   void check_names() const {
     for (std::size_t i = 0; i < items_.size(); ++i) {
@@ -130,7 +203,10 @@ class basic_manifest final : public walk {
     }
   }
 
-  std::vector<item> items_;
+  std::vector<item> items_;          // by path
+  std::vector<std::size_t> visits_;  // which of them a visit gave
+  std::size_t versions_, next_ = 0;
+  bool refreshing_ = false, same_ = true, shared_ = false;
   std::unordered_multimap<const std::byte*, std::size_t> tensors_;
   std::map<std::pair<const void*, const void*>, std::pair<std::string, std::size_t>> objects_;  // first path and its first item
 };

@@ -29,6 +29,9 @@ inline std::vector<std::size_t> sorted_order(std::size_t n, before order) {
 /// Sorts items by `less(a, b)`, stably.
 template <class T, class Less = std::less<>>
 void sort(std::vector<T>& items, const Less& less = {}) {
+  std::size_t in_order = 1;
+  while (in_order < items.size() && !less(items[in_order], items[in_order - 1])) ++in_order;
+  if (in_order >= items.size()) return;
   struct context_type {
     const std::vector<T>& items;
     const Less& less;

@@ -67,6 +67,8 @@ class walk {
   virtual std::shared_ptr<void>* made(const std::string& /*path*/, const void* /*type*/) { return nullptr; }
 
   void keep(std::shared_ptr<void> object) { kept_.push_back(std::move(object)); }
+  /// Gives up what was kept.
+  std::vector<std::shared_ptr<void>> release() { return std::exchange(kept_, {}); }
 
   std::size_t binding = 0;  ///< which binding of the state is being visited
 

@@ -35,8 +35,6 @@ struct names {
       else all_.emplace_back(given[i], i);
     }
     holdfast::detail::sort(all_, [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
-    for (std::size_t i = 1; i < all_.size(); ++i)
-      if (all_[i - 1].first.path == all_[i].first.path) throw format_error(file + ": /" + all_[i].first.path + ": two objects of one name" + of_no_save);
     entries.reserve(all_.size());
     origin.reserve(all_.size());
     for (auto& [e, from] : all_) {
@@ -44,6 +42,13 @@ struct names {
       origin.push_back(from);
     }
     all_ = {};
+    check(entries, file);
+  }
+
+  /// Throws `format_error` where two of them, which are sorted, have one name.
+  static void check(const std::vector<entry>& sorted, const std::string& file) {
+    for (std::size_t i = 1; i < sorted.size(); ++i)
+      if (sorted[i - 1].path == sorted[i].path) throw format_error(file + ": /" + sorted[i].path + ": two objects of one name" + of_no_save);
   }
 
  private:
@@ -155,13 +160,22 @@ class basic_reader {
 
   /// Takes the entries of a file, by path, with all names of shared data. Throws `format_error` for names without end
   /// and for two of one name. `origin` tells for each resulting entry which of the given ones has its data.
-  void set_entries(const std::vector<entry>& given) {
+  void set_entries(std::vector<entry> given) {
+    origin_.clear();
+    if (std::none_of(given.begin(), given.end(), [](const entry& e) { return e.kind == entry_kind::alias; })) {
+      detail::names::check(given, file_);
+      entries_ = std::move(given);
+      return;
+    }
     detail::names all(given, file_);
     entries_ = std::move(all.entries);
     origin_ = std::move(all.origin);
   }
 
-  std::size_t origin(const entry& e) const { return origin_[static_cast<std::size_t>(&e - entries_.data())]; }
+  std::size_t origin(const entry& e) const {
+    const auto i = static_cast<std::size_t>(&e - entries_.data());
+    return origin_.empty() ? i : origin_[i];
+  }
 
   std::int64_t step_ = -1;
   double metric_ = std::numeric_limits<double>::quiet_NaN();
@@ -172,7 +186,7 @@ class basic_reader {
   std::string file_;
   bool sealed_;
   std::vector<entry> entries_;
-  std::vector<std::size_t> origin_;
+  std::vector<std::size_t> origin_;  // none where no data has a second name
 };
 using reader = basic_reader<void>;
 
