@@ -28,6 +28,7 @@ struct tensor_difference {
   std::optional<std::uint64_t> ulps{};  ///< the largest distance in units in the last place, of floating-point numbers
 
   /// "/model/fc1.weight: 3 of 640 elements differ, first [2, 7]: expected 0.25, found 0.2500001, at most 4 ULPs apart"
+  template <class = void>
   std::string text() const {
     std::string s = "/" + path + ": ";
     if (elements != 0) {

@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,19 +53,19 @@ class basic_selection {
   basic_selection(const hdf5::reader& from, const restore_options& options) {
     for (const std::string& p : options.only) only_.emplace_back(p);
     for (const std::string& p : options.except) except_.emplace_back(p);
-    std::vector<std::pair<pattern, pattern>> renames;
+    std::vector<renaming> renames;
     for (const rename_rule& r : options.rename) {
-      renames.emplace_back(pattern(r.from), pattern(r.to));
-      if (renames.back().first.wildcards() != renames.back().second.wildcards())
+      renames.push_back({pattern(r.from), pattern(r.to)});
+      if (renames.back().from.wildcards() != renames.back().to.wildcards())
         throw error("rename {\"" + r.from + "\", \"" + r.to + "\"}: expected the same wildcards on both sides");
     }
     std::vector<bool> used(renames.size());
     for (const entry& e : from.entries()) {
       std::string path = e.path;
       for (std::size_t i = 0; i < renames.size(); ++i) {
-        const auto captured = renames[i].first.captures(e.path);
+        const auto captured = renames[i].from.captures(e.path);
         if (!captured) continue;
-        path = renames[i].second.filled(*captured);
+        path = renames[i].to.filled(*captured);
         used[i] = true;
         break;
       }
@@ -150,6 +148,10 @@ class basic_selection {
   }
 
  private:
+  struct renaming {
+    pattern from, to;
+  };
+
   void finish(const std::string& file) {
     sort(items_, [](const item& a, const item& b) { return a.path < b.path; });
     for (std::size_t i = 1; i < items_.size(); ++i)

@@ -7,7 +7,6 @@
 #include <initializer_list>
 #include <string>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 #include <time.h>
@@ -25,13 +24,14 @@ namespace holdfast {
 ///   if (preempted) runs.save(step, state);     // and end, before the time of grace does
 ///
 /// The handlers of before come back with its destruction. There is one at a time in a process; a second one throws `error`.
-class preemption_signal {
+template <class>
+class basic_preemption_signal {
  public:
-  explicit preemption_signal(std::initializer_list<int> signals = {SIGTERM, SIGUSR1}) {
+  explicit basic_preemption_signal(std::initializer_list<int> signals = {SIGTERM, SIGUSR1}) {
     if (taken_.exchange(true)) throw error("preemption_signal: there is one already in this process; share it");
     number_ = 0;
     struct sigaction action{};
-    action.sa_handler = &preemption_signal::note;
+    action.sa_handler = &basic_preemption_signal::note;
     action.sa_flags = SA_RESTART;  // a save in progress is not disturbed
     ::sigemptyset(&action.sa_mask);
     for (const int s : signals) {
@@ -41,11 +41,11 @@ class preemption_signal {
         restore();
         throw io_error("preemption_signal: cannot handle signal " + std::to_string(s), std::error_code(code, std::generic_category()));
       }
-      before_.emplace_back(s, before);
+      before_.push_back({s, before});
     }
   }
-  preemption_signal(const preemption_signal&) = delete;
-  ~preemption_signal() { restore(); }
+  basic_preemption_signal(const basic_preemption_signal&) = delete;
+  ~basic_preemption_signal() { restore(); }
 
   /// Whether one of the signals has come.
   explicit operator bool() const noexcept { return number() != 0; }
@@ -78,7 +78,12 @@ class preemption_signal {
   static inline std::atomic<bool> taken_{false};
   static inline std::atomic<int> number_{0};
   static inline std::atomic<std::int64_t> came_at_{0};
-  std::vector<std::pair<int, struct sigaction>> before_;
+  struct handler {
+    int signal;
+    struct sigaction action;
+  };
+  std::vector<handler> before_;
 };
+using preemption_signal = basic_preemption_signal<void>;
 
 }  // namespace holdfast

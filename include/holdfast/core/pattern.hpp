@@ -12,9 +12,10 @@ namespace holdfast::detail {
 
 /// A glob over paths: `*` is any run of characters inside one component, `**` any run of them and of slashes, `?` one
 /// character. It matches a path as a whole, or a group above it: "model" selects everything below /model.
-class pattern {
+template <class>
+class basic_pattern {
  public:
-  explicit pattern(std::string_view text) : text_(text.starts_with('/') ? text.substr(1) : text) {
+  explicit basic_pattern(std::string_view text) : text_(text.starts_with('/') ? text.substr(1) : text) {
     if (text_.empty()) throw error("empty pattern: name a path, or \"**\" for all");
   }
 
@@ -76,5 +77,6 @@ class pattern {
 
   std::string text_;
 };
+using pattern = basic_pattern<void>;
 
 }  // namespace holdfast::detail

@@ -16,15 +16,16 @@ namespace holdfast {
 /// a GPU tensor are the same to the code that stores them. It refers to memory it does not own. `strides` count
 /// elements, one for each extent, and may be negative; without them the elements lie in C order. The order of the file
 /// is always the logical one, so that A[i, j] in h5py is the element at i * strides[0] + j * strides[1].
-class tensor_view {
+template <class>
+class basic_tensor_view {
  public:
-  tensor_view() = default;
+  basic_tensor_view() = default;
   template <element T>
-  tensor_view(T* data, holdfast::shape extents, std::vector<std::int64_t> strides = {}, memory_space space = host)
-      : tensor_view(const_cast<std::remove_cv_t<T>*>(data), dtype_of<std::remove_cv_t<T>>::value, std::move(extents),
-                    std::move(strides), space) {}
-  tensor_view(void* data, holdfast::dtype type, holdfast::shape extents, std::vector<std::int64_t> strides = {},
-              memory_space space = host)
+  basic_tensor_view(T* data, holdfast::shape extents, std::vector<std::int64_t> strides = {}, memory_space space = host)
+      : basic_tensor_view(const_cast<std::remove_cv_t<T>*>(data), dtype_of<std::remove_cv_t<T>>::value, std::move(extents),
+                          std::move(strides), space) {}
+  basic_tensor_view(void* data, holdfast::dtype type, holdfast::shape extents, std::vector<std::int64_t> strides = {},
+                    memory_space space = host)
       : data_(data), type_(type), extents_(std::move(extents)), strides_(std::move(strides)), space_(space) {
     if (!strides_.empty() && strides_.size() != extents_.rank())
       throw error("tensor_view of shape " + extents_.text() + ": " + std::to_string(strides_.size()) + " strides");
@@ -41,7 +42,7 @@ class tensor_view {
   std::uint64_t bytes() const noexcept { return static_cast<std::uint64_t>(extents_.elements()) * size_of(type_); }
 
   /// The same elements of the same memory.
-  friend bool same_memory(const tensor_view& a, const tensor_view& b) noexcept {
+  friend bool same_memory(const basic_tensor_view& a, const basic_tensor_view& b) noexcept {
     return a.data_ == b.data_ && a.type_ == b.type_ && a.space_ == b.space_ && a.extents_ == b.extents_ && a.strides_ == b.strides_;
   }
 
@@ -61,9 +62,11 @@ class tensor_view {
   std::vector<std::int64_t> strides_;
   memory_space space_;
 };
+using tensor_view = basic_tensor_view<void>;
 
 /// "float32[128, 64]"
-inline std::string describe(dtype type, const shape& extents) { return std::string(name(type)) + extents.text(); }
+template <class = void>
+std::string describe(dtype type, const shape& extents) { return std::string(name(type)) + extents.text(); }
 
 /// Raw memory with a shape, for `state::bind` and `visitor`: a view, so it may be bound as an rvalue.
 template <class T>
@@ -122,7 +125,8 @@ void for_each_run(const tensor_view& view, std::uint64_t first, std::uint64_t co
 }  // namespace detail
 
 /// Copies elements `first` to `first + count` of a host tensor, in C order, to `out`.
-inline void gather(const tensor_view& from, std::uint64_t first, std::uint64_t count, std::byte* out) {
+template <class = void>
+void gather(const tensor_view& from, std::uint64_t first, std::uint64_t count, std::byte* out) {
   const std::size_t item = size_of(from.dtype());
   detail::for_each_run(from, first, count, [&](const std::byte* p, std::uint64_t n) {
     // One element at a time is the common strided case (a column-major matrix), where memcpy's call would dominate.
@@ -134,7 +138,8 @@ inline void gather(const tensor_view& from, std::uint64_t first, std::uint64_t c
 }
 
 /// The inverse: puts `count` elements in C order at `in` into a host tensor from element `first` on.
-inline void scatter(const std::byte* in, const tensor_view& to, std::uint64_t first, std::uint64_t count) {
+template <class = void>
+void scatter(const std::byte* in, const tensor_view& to, std::uint64_t first, std::uint64_t count) {
   const std::size_t item = size_of(to.dtype());
   detail::for_each_run(to, first, count, [&](std::byte* p, std::uint64_t n) {
     if (n == 1 && item == 4) std::memcpy(p, in, 4);

@@ -19,7 +19,8 @@ namespace detail {
 
 /// bfloat16 as HDF5 2.0 and h5py define it: 16 bits, exponent 8 bits at 7 with bias 127, mantissa 7 bits at 0.
 /// float16 is the IEEE half, exponent 5 bits at 10 with bias 15.
-inline handle small_float(std::size_t exponent_bits, std::size_t mantissa_bits, std::size_t bias) {
+template <class = void>
+handle small_float(std::size_t exponent_bits, std::size_t mantissa_bits, std::size_t bias) {
   handle t = checked(H5Tcopy(H5T_IEEE_F32LE), &H5Tclose, "H5Tcopy");
   const std::size_t top = exponent_bits + mantissa_bits;
   checked(H5Tset_fields(t.get(), top, mantissa_bits, exponent_bits, 0, mantissa_bits), "H5Tset_fields");
@@ -29,7 +30,8 @@ inline handle small_float(std::size_t exponent_bits, std::size_t mantissa_bits, 
 }
 
 /// As h5py writes numpy's bool.
-inline handle boolean() {
+template <class = void>
+handle boolean() {
   handle t = checked(H5Tenum_create(H5T_STD_I8LE), &H5Tclose, "H5Tenum_create");
   for (const auto& [label, value] : {std::pair<const char*, signed char>{"FALSE", 0}, {"TRUE", 1}})
     checked(H5Tenum_insert(t.get(), label, &value), "H5Tenum_insert");
@@ -37,7 +39,8 @@ inline handle boolean() {
 }
 
 /// As h5py writes numpy's complex numbers.
-inline handle complex(hid_t part) {
+template <class = void>
+handle complex(hid_t part) {
   const std::size_t size = H5Tget_size(part);
   handle t = checked(H5Tcreate(H5T_COMPOUND, 2 * size), &H5Tclose, "H5Tcreate");
   checked(H5Tinsert(t.get(), "r", 0, part), "H5Tinsert");
@@ -48,7 +51,8 @@ inline handle complex(hid_t part) {
 }  // namespace detail
 
 /// The HDF5 type of a dtype's elements in the file, always little-endian. `width` is the width of a string.
-inline handle datatype_of(dtype type, std::size_t width = 0) {
+template <class = void>
+handle datatype_of(dtype type, std::size_t width = 0) {
   const auto copy = [](hid_t id) { return checked(H5Tcopy(id), &H5Tclose, "H5Tcopy"); };
   switch (type) {
     case dtype::boolean: return detail::boolean();
@@ -81,7 +85,8 @@ inline handle datatype_of(dtype type, std::size_t width = 0) {
 
 /// The dtype of a type found in a file of any origin, in any byte order; nothing for what has no dtype (references,
 /// variable-length data, other compounds). Enumerations other than bool are their integers, as h5py reads them.
-inline std::optional<dtype> dtype_from(hid_t type) {
+template <class = void>
+std::optional<dtype> dtype_from(hid_t type) {
   const std::size_t size = H5Tget_size(type);
   const auto equal = [&](const handle& candidate) {
     handle little = checked(H5Tcopy(type), &H5Tclose, "H5Tcopy");

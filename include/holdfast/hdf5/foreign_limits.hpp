@@ -25,6 +25,7 @@ struct file_limits {
   std::uint64_t most_content() const { return (std::uint64_t{64} << 20) + 1040 * size; }
 
   /// Whether a file of this size can hold so many elements of `item` bytes. Extents that no dataset has are too many, too.
+  template <class = void>
   bool holds(const std::vector<hsize_t>& dims, std::uint64_t item) const {
     std::uint64_t bytes = std::max<std::uint64_t>(item, 1);
     const bool none = std::find(dims.begin(), dims.end(), hsize_t{0}) != dims.end();
@@ -83,11 +84,12 @@ std::string refused(hid_t file, hid_t set, const file_limits& limits, const std:
 }
 
 /// Where libhdf5 puts variable-length text, with a limit: many strings may be one and the same place of a file.
-struct text_memory {
+template <class>
+struct basic_text_memory {
   std::uint64_t left;
   std::vector<std::unique_ptr<char[]>> strings{};
   static void* take(std::size_t bytes, void* of) {
-    auto& m = *static_cast<text_memory*>(of);
+    auto& m = *static_cast<basic_text_memory*>(of);
     if (bytes > m.left) return nullptr;
     m.left -= bytes;
     try {
@@ -99,5 +101,6 @@ struct text_memory {
   }
   static void keep(void*, void*) {}  // all are given back together, also those that libhdf5 loses when it fails
 };
+using text_memory = basic_text_memory<void>;
 
 }  // namespace holdfast::hdf5::detail

@@ -28,7 +28,7 @@ namespace holdfast::hdf5 {
 /// digests in /holdfast/digests are still compared. It follows no soft, external or user-defined link, reads no virtual
 /// dataset or external storage, loads no filter plugin, and takes memory in proportion to the file, whatever that says of
 /// itself. libhdf5 keeps no such promise, and crashes on some hostile files: only for files one trusts.
-template <class>
+template <class X>
 class basic_foreign_reader final : public reader {
  public:
   explicit basic_foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), limits_{opened->size()}, opened_(std::move(opened), limits_.size) {
@@ -105,19 +105,22 @@ class basic_foreign_reader final : public reader {
   }
 
  private:
-  using address = std::array<unsigned char, 16>;
+  struct address {
+    std::array<unsigned char, 16> bytes{};
+    friend auto operator<=>(const address&, const address&) = default;
+  };
   static constexpr int max_depth = 256;
 
   /// The file as libhdf5 has it, closed in silence. A damaged one may not let itself be closed: libhdf5 then goes on using what it
   /// reads from, and so that stays. When the process ends it may still crash over such a file (1.10 does; H5dont_atexit, called
   /// before its first function, stops it).
   struct opened_file {
-    std::unique_ptr<memory_image> image;
+    std::unique_ptr<basic_memory_image<X>> image;
     handle access, file, dataset;  // the dataset that was read last, which is mostly read next
     std::string path;
 
     opened_file(std::shared_ptr<io::file> disk, std::uint64_t size)
-        : image(std::make_unique<memory_image>(size, [disk = std::move(disk), size](std::uint64_t at, std::span<std::byte> out) {
+        : image(std::make_unique<basic_memory_image<X>>(size, [disk = std::move(disk), size](std::uint64_t at, std::span<std::byte> out) {
             const std::uint64_t n = at < size ? std::min<std::uint64_t>(out.size(), size - at) : 0;
             if (n != 0) disk->read_at(at, out.first(n));
             std::fill(out.begin() + static_cast<std::ptrdiff_t>(n), out.end(), std::byte{0});
@@ -150,11 +153,11 @@ class basic_foreign_reader final : public reader {
 #if H5_VERSION_GE(1, 12, 0)
     H5O_info2_t info;
     checked(H5Oget_info3(object, &info, H5O_INFO_BASIC), "H5Oget_info");
-    std::memcpy(a.data(), &info.token, std::min(a.size(), sizeof info.token));
+    std::memcpy(a.bytes.data(), &info.token, std::min(a.bytes.size(), sizeof info.token));
 #else
     H5O_info_t info;
     checked(H5Oget_info2(object, &info, H5O_INFO_BASIC), "H5Oget_info");
-    std::memcpy(a.data(), &info.addr, sizeof info.addr);
+    std::memcpy(a.bytes.data(), &info.addr, sizeof info.addr);
 #endif
     return a;
   }

@@ -27,6 +27,7 @@ struct layout {
   std::uint64_t step_offset = 0, digests_offset = 0, digests_bytes = 0;
   bool keyed = false;  ///< whether it says that digests are made with a key
 
+  template <class = void>
   bool fits(const holdfast::detail::manifest& m, bool with_key = false) const {
     return keyed == with_key && std::equal(entries.begin(), entries.end(), m.items().begin(), m.items().end(),
                                            [](const entry& a, const auto& item) { return holdfast::detail::same_layout(a, item.entry); });
@@ -77,18 +78,18 @@ class basic_skeleton {
   std::pair<hid_t, std::string> parent(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     const std::string_view above(path.data(), slash == std::string::npos ? 0 : slash);
-    while (!open_.empty() && !holdfast::detail::within(above, open_.back().first)) open_.pop_back();
-    std::size_t done = open_.empty() ? 0 : open_.back().first.size() + 1;
+    while (!open_.empty() && !holdfast::detail::within(above, open_.back().path)) open_.pop_back();
+    std::size_t done = open_.empty() ? 0 : open_.back().path.size() + 1;
     while (done < above.size()) {
       const std::size_t next = std::min(above.find('/', done), above.size());
       const std::string name(above.substr(done, next - done)), whole(above.substr(0, next));
-      const hid_t at = open_.empty() ? file_ : open_.back().second.get();
-      open_.emplace_back(whole, made_.insert(whole).second
-                                    ? checked(H5Gcreate2(at, name.c_str(), link_creation_.get(), group_creation_.get(), H5P_DEFAULT), &H5Gclose, "cannot create group /" + whole)
-                                    : checked(H5Gopen2(at, name.c_str(), H5P_DEFAULT), &H5Gclose, "cannot open group /" + whole));
+      const hid_t at = open_.empty() ? file_ : open_.back().group.get();
+      open_.push_back({whole, made_.insert(whole).second
+                                  ? checked(H5Gcreate2(at, name.c_str(), link_creation_.get(), group_creation_.get(), H5P_DEFAULT), &H5Gclose, "cannot create group /" + whole)
+                                  : checked(H5Gopen2(at, name.c_str(), H5P_DEFAULT), &H5Gclose, "cannot open group /" + whole)});
       done = next + 1;
     }
-    return {open_.empty() ? file_ : open_.back().second.get(), slash == std::string::npos ? path : path.substr(slash + 1)};
+    return {open_.empty() ? file_ : open_.back().group.get(), slash == std::string::npos ? path : path.substr(slash + 1)};
   }
 
   void group(const std::string& path) { parent(path + "/x"); }
@@ -145,7 +146,11 @@ class basic_skeleton {
   hid_t file_;
   handle link_creation_, dataset_creation_, bare_creation_, group_creation_, scalar_, null_, string_;
   std::array<handle, holdfast::detail::dtype_table.size()> types_;
-  std::vector<std::pair<std::string, handle>> open_;
+  struct open_group {
+    std::string path;
+    handle group;
+  };
+  std::vector<open_group> open_;
   std::set<std::string, std::less<>> made_;
 };
 using skeleton = basic_skeleton<void>;
@@ -160,7 +165,7 @@ constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (
 /// place when it is created (H5Dget_offset), and nothing but metadata is written. Small tensors are created by
 /// descending element size, which keeps every one of them aligned for `map`. Costs 10 to 20 microseconds a dataset.
 /// Calls libhdf5; everything else in a save does not.
-template <class = void>
+template <class X = void>
 layout compile(const holdfast::detail::manifest& m, bool keyed = false) {
   const quiet_errors quiet;
   layout result;
@@ -191,7 +196,7 @@ layout compile(const holdfast::detail::manifest& m, bool keyed = false) {
   checked(H5Pset_obj_track_times(creation.get(), false), "H5Pset_obj_track_times");
   handle file = checked(H5Fcreate("holdfast", H5F_ACC_TRUNC, creation.get(), access.get()), &H5Fclose, "cannot lay out the checkpoint");
   {
-    detail::skeleton skeleton(file.get());
+    detail::basic_skeleton<X> skeleton(file.get());
     const std::string ours(library_group);
     result.step_offset = skeleton.dataset(ours + "/" + step_dataset, dtype::int64, shape{});
     const hid_t group = skeleton.parent(ours + "/x").first;

@@ -1,6 +1,5 @@
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -27,7 +26,9 @@ template <class>
 class basic_memory_image {
  public:
   static constexpr std::size_t page_size = 4096;
-  using page = std::array<std::byte, page_size>;
+  struct page {
+    std::byte bytes[page_size] = {};
+  };
   using reader = std::function<void(std::uint64_t, std::span<std::byte>)>;
 
   basic_memory_image() = default;
@@ -37,8 +38,8 @@ class basic_memory_image {
   void write(std::uint64_t offset, std::span<const std::byte> bytes) {
     for_each_page(offset, bytes.size(), [&](std::uint64_t number, std::size_t start, std::size_t done, std::size_t n) {
       auto at = pages_.find(number);
-      if (at == pages_.end()) at = pages_.emplace(number, std::make_unique<page>(page{})).first;
-      std::memcpy(at->second->data() + start, bytes.data() + done, n);
+      if (at == pages_.end()) at = pages_.emplace(number, std::make_unique<page>()).first;
+      std::memcpy(at->second->bytes + start, bytes.data() + done, n);
     });
     end_ = std::max(end_, offset + bytes.size());
   }
@@ -48,7 +49,7 @@ class basic_memory_image {
     for_each_page(offset, out.size(), [&](std::uint64_t number, std::size_t start, std::size_t done, std::size_t n) {
       const auto at = pages_.find(number);
       if (at == pages_.end()) std::memset(out.data() + done, 0, n);
-      else std::memcpy(out.data() + done, at->second->data() + start, n);
+      else std::memcpy(out.data() + done, at->second->bytes + start, n);
     });
   }
 

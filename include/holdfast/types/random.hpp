@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -156,16 +157,16 @@ struct distribution_traits {
 
 }  // namespace detail
 
-template <>
-struct traits<detail::engine_state> {
-  static void visit(detail::engine_state& s, visitor& v) {
+template <std::same_as<detail::engine_state> S>
+struct traits<S> {
+  static void visit(S& s, visitor& v) {
     v.identity("engine", s.engine);
     v("state", s.state);
   }
 };
-template <>
-struct traits<detail::distribution_state> {
-  static void visit(detail::distribution_state& s, visitor& v) {
+template <std::same_as<detail::distribution_state> S>
+struct traits<S> {
+  static void visit(S& s, visitor& v) {
     v.identity("distribution", s.distribution);
     v("state", s.state);
   }

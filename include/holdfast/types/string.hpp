@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -19,18 +20,18 @@ struct text_table {
 }  // namespace detail
 
 /// A fixed-length UTF-8 string dataset, which h5py reads as bytes. The bytes may be any; restore sets the length.
-template <>
-struct traits<std::string> {
+template <std::same_as<std::string> S>
+struct traits<S> {
   static constexpr bool any_size = true;
-  static tensor_view view(std::string& s) { return tensor_view(s.data(), dtype::string, {static_cast<std::int64_t>(s.size())}); }
-  static void resize(std::string& s, const shape& to) { s.resize(static_cast<std::size_t>(to[0])); }
+  static tensor_view view(S& s) { return tensor_view(s.data(), dtype::string, {static_cast<std::int64_t>(s.size())}); }
+  static void resize(S& s, const shape& to) { s.resize(static_cast<std::size_t>(to[0])); }
 };
 
-template <>
-struct traits<detail::text_table> {
+template <std::same_as<detail::text_table> T>
+struct traits<T> {
   static constexpr bool any_size = true;
-  static tensor_view view(detail::text_table& t) { return tensor_view(t.text.data(), dtype::string, {t.rows, t.width}); }
-  static void resize(detail::text_table& t, const shape& to) {
+  static tensor_view view(T& t) { return tensor_view(t.text.data(), dtype::string, {t.rows, t.width}); }
+  static void resize(T& t, const shape& to) {
     t.rows = to[0];
     t.width = to[1];
     t.text.resize(static_cast<std::size_t>(to.elements()));

@@ -42,9 +42,10 @@ struct sequence {
 };
 
 /// Bools at addresses, which std::vector<bool> does not have.
-class bool_array {
+template <class>
+class basic_bool_array {
  public:
-  explicit bool_array(std::size_t n = 0) { resize(n); }
+  explicit basic_bool_array(std::size_t n = 0) { resize(n); }
   void resize(std::size_t n) {
     data_ = std::make_unique<bool[]>(n);
     size_ = n;
@@ -57,13 +58,14 @@ class bool_array {
   std::unique_ptr<bool[]> data_;
   std::size_t size_ = 0;
 };
+using bool_array = basic_bool_array<void>;
 
 }  // namespace detail
 
-template <>
-struct traits<detail::bool_array> {
-  static tensor_view view(detail::bool_array& b) { return tensor_view(b.begin(), {static_cast<std::int64_t>(b.size())}); }
-  static void resize(detail::bool_array& b, const shape& s) { b.resize(static_cast<std::size_t>(s[0])); }
+template <class X>
+struct traits<detail::basic_bool_array<X>> {
+  static tensor_view view(detail::basic_bool_array<X>& b) { return tensor_view(b.begin(), {static_cast<std::int64_t>(b.size())}); }
+  static void resize(detail::basic_bool_array<X>& b, const shape& s) { b.resize(static_cast<std::size_t>(s[0])); }
 };
 
 /// A std::vector of numbers is a 1-d tensor. Restore sizes an empty one; one that is not empty must have the file's size.
