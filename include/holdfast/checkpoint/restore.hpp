@@ -125,10 +125,16 @@ restore_report restore_from(const hdf5::reader& from, const selection& chosen, s
     bound.visit(made);
     std::map<std::string_view, const assignment*> owners;  // by the path in the file whose data it is
     std::vector<transfer> reads;
-    for (const assignment& t : made.assignments()) {
+    const auto& all = made.assignments();
+    const bool any_ties = std::any_of(all.begin(), all.end(), [](const assignment& t) { return !t.source->alias_of.empty(); });
+    for (const assignment& t : all) {
       report.restored.push_back(t.path);
       if (t.target.dtype() != t.source->dtype) report.converted.push_back(t.path);
       report.verified = report.verified && from.has_digest(*t.source);
+      if (!any_ties) {
+        reads.push_back({t.source, &t.target});
+        continue;
+      }
       const auto [owner, is_first] = owners.try_emplace(t.source->alias_of.empty() ? t.source->path : t.source->alias_of, &t);
       const bool tied = !is_first && same_memory(owner->second->target, t.target);
       if (!tied) reads.push_back({t.source, &t.target});

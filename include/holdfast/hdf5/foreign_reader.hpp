@@ -256,7 +256,7 @@ class basic_foreign_reader final : public reader {
       if (*known == dtype::uint8)
         if (const auto named = dtype_named(text_attribute(set, dtype_attribute)); named && needs_attribute(*named)) e.dtype = *named;
       if (is_text) extents.push_back(static_cast<std::int64_t>(H5Tget_size(type.get())));
-      e.shape = shape(std::move(extents));
+      e.shape = shape(extents);
     }
     e.bytes = static_cast<std::uint64_t>(e.shape.elements()) * size_of(e.dtype);
     // One at a time each may be as large as a file can hold: together they may not, since a program takes them all.
@@ -298,10 +298,10 @@ class basic_foreign_reader final : public reader {
       const std::size_t length = s == nullptr ? 0 : std::strlen(s);
       text.append(s == nullptr ? "" : s, length).append(width - length, '\0');
     }
-    std::vector<std::int64_t> with_width = extents.extents();
+    std::vector<std::int64_t> with_width(extents.begin(), extents.end());
     with_width.push_back(static_cast<std::int64_t>(width));
     e.dtype = dtype::string;
-    e.shape = shape(std::move(with_width));
+    e.shape = shape(with_width);
     return true;
   }
 
@@ -393,9 +393,9 @@ class basic_foreign_reader final : public reader {
       }
       if (e->dtype == dtype::string && e->shape.back() == 1 && e->digest == holdfast::detail::root_of({})) {
         // HDF5 has no strings of width 0: they are stored one byte wide.
-        std::vector<std::int64_t> extents = e->shape.extents();
+        std::vector<std::int64_t> extents(e->shape.begin(), e->shape.end());
         extents.back() = 0;
-        e->shape = shape(std::move(extents));
+        e->shape = shape(extents);
         e->bytes = 0;
       }
     }

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -157,6 +158,7 @@ index decode(std::span<const std::byte> in, const index_counts& counts, std::uin
   result.blocks.resize(counts.blocks);
   if (counts.blocks != 0) std::memcpy(result.blocks.data(), in.data() + blocks_at, counts.blocks * 16);
   std::vector<std::pair<std::uint64_t, std::uint64_t>> used;
+  std::array<std::int64_t, shape::max_rank> extents_of_one;
   for (std::uint64_t i = 0; i < counts.entries; ++i) {
     const std::span<const std::byte> r = in.subspan(i * detail::record_bytes, detail::record_bytes);
     entry e;
@@ -174,10 +176,10 @@ index decode(std::span<const std::byte> in, const index_counts& counts, std::uin
       const auto extent = detail::get<std::uint64_t>(r, 48);
       if (rank > shape::max_rank || extent > counts.extents || rank > counts.extents - extent) refuse(i, "extents outside the table of extents");
       if (e.dtype == dtype::string && rank == 0) refuse(i, "a string without a width");
-      std::vector<std::int64_t> extents(rank);
+      const auto extents = std::span(extents_of_one).first(rank);
       if (rank != 0) std::memcpy(extents.data(), in.data() + extents_at + 8 * extent, 8 * std::size_t{rank});
       try {
-        e.shape = shape(std::move(extents));
+        e.shape = shape(std::span<const std::int64_t>(extents));
       } catch (const error&) {
         refuse(i, "an impossible shape");
       }

@@ -35,7 +35,7 @@ struct traits<T[N]> {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (extents.push_back(static_cast<std::int64_t>(std::extent_v<T[N], static_cast<unsigned>(I)>)), ...);
     }(std::make_index_sequence<std::rank_v<T[N]>>());
-    return tensor_view(reinterpret_cast<std::remove_all_extents_t<T>*>(&a), shape(std::move(extents)));
+    return tensor_view(reinterpret_cast<std::remove_all_extents_t<T>*>(&a), shape(extents));
   }
 };
 
