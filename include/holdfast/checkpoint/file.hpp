@@ -18,12 +18,13 @@ namespace holdfast {
 template <class>
 class basic_checkpoint_file {
  public:
-  /// Throws `io_error`, `format_error` or `integrity_error` for a file that is not a whole checkpoint.
-  explicit basic_checkpoint_file(const std::string& path, trust trusted = trust::sealed_only, const seal_key& key = {}) : reader_(detail::open_reader(path, trusted, nullptr, key)) {}
+  /// Throws `io_error`, `format_error` or `integrity_error` for a file that is not a whole checkpoint. Reading one path
+  /// reads and verifies what tells of it; damage to other parts of the index is found by what asks for all entries.
+  explicit basic_checkpoint_file(const std::string& path, trust trusted = trust::sealed_only, const seal_key& key = {}) : reader_(detail::open_reader(path, trusted, nullptr, key, true)) {}
   explicit basic_checkpoint_file(std::unique_ptr<hdf5::reader> opened) : reader_(std::move(opened)) {}
 
   /// All paths, sorted; every name of shared data is there.
-  const std::vector<entry>& entries() const& noexcept { return reader_->entries(); }
+  const std::vector<entry>& entries() const& { return reader_->entries(); }
   std::vector<entry> entries() && { return reader_->entries(); }
   /// Whether there is a tensor, or a group, of that path.
   bool contains(std::string_view path) const {

@@ -78,6 +78,10 @@ class basic_selection {
 
   /// One part of a file: a path and everything below it.
   basic_selection(const hdf5::reader& file, std::string_view part) {
+    if (const entry* e = file.find_alone(part); e != nullptr && e->kind == entry_kind::tensor) {
+      items_.push_back({e->path, e});
+      return;
+    }
     for (const entry& e : file.entries())
       if (within(e.path, part)) items_.push_back({e.path, &e});
   }

@@ -130,73 +130,91 @@ std::vector<std::byte> encode(const index& from, const index_counts& counts) {
   return out;
 }
 
+namespace detail {
+
+/// Where the tables of an encoded index begin.
+struct index_tables {
+  std::uint64_t extents, blocks, names;
+  explicit index_tables(const index_counts& c) : extents(c.entries * record_bytes), blocks(extents + c.extents * 8), names(blocks + c.blocks * 16) {}
+};
+
+template <class = void>
+[[noreturn]] void refuse_record(const std::string& file, std::uint64_t record, const char* why) {
+  throw format_error(file + ": index record " + std::to_string(record) + ": " + why + "; the file is damaged or was not written by holdfast");
+}
+
+/// Decodes one record of an index and checks all that can be told of one alone. `text(at, bytes)` reads a name that lies in
+/// the table of names.
+template <class Text>
+entry decode_record(std::span<const std::byte> in, const index_counts& counts, std::uint64_t i, std::uint64_t end, std::uint64_t digest_block, const std::string& file, Text&& text) {
+  const auto refuse = [&](const char* why) { refuse_record(file, i, why); };
+  const auto name = [&](std::uint64_t at, std::uint64_t bytes) {
+    if (at > counts.names || bytes > counts.names - at || bytes == 0) refuse("a name outside the table of names");
+    std::string s = text(at, bytes);
+    if (s.find('\0') != std::string::npos) refuse("a name with NUL in it");
+    return s;
+  };
+  const std::span<const std::byte> r = in.subspan(i * record_bytes, record_bytes);
+  entry e;
+  e.path = name(get<std::uint64_t>(r, 0), get<std::uint32_t>(r, 8));
+  const auto kind = get<std::uint8_t>(r, 12);
+  if (kind > static_cast<std::uint8_t>(entry_kind::absent)) refuse("an unknown kind of entry");
+  e.kind = static_cast<entry_kind>(kind);
+  if (e.kind == entry_kind::alias) e.alias_of = name(get<std::uint64_t>(r, 72), get<std::uint32_t>(r, 80));
+  if (e.kind != entry_kind::tensor) return e;
+  e.dtype = get<holdfast::dtype>(r, 13);
+  if (size_of(e.dtype) == 0) refuse("an unknown dtype");
+  const auto rank = get<std::uint16_t>(r, 14);
+  const auto extent = get<std::uint64_t>(r, 48), first_block = get<std::uint64_t>(r, 56);
+  if (rank > shape::max_rank || extent > counts.extents || rank > counts.extents - extent) refuse("extents outside the table of extents");
+  if (e.dtype == dtype::string && rank == 0) refuse("a string without a width");
+  std::array<std::int64_t, shape::max_rank> extents;
+  if (rank != 0) std::memcpy(extents.data(), in.data() + index_tables(counts).extents + 8 * extent, 8 * std::size_t{rank});
+  try {
+    e.shape = shape(std::span<const std::int64_t>(extents).first(rank));
+  } catch (const error&) {
+    refuse("an impossible shape");
+  }
+  e.offset = get<std::uint64_t>(r, 16);
+  e.bytes = get<std::uint64_t>(r, 24);
+  const auto elements = static_cast<std::uint64_t>(e.shape.elements());
+  if (e.bytes / size_of(e.dtype) != elements || e.bytes % size_of(e.dtype) != 0) refuse("a length that its type and shape do not give");
+  if (e.offset > end || e.bytes > end - e.offset) refuse("data outside the file");
+  if (e.dtype == dtype::string && e.shape.back() == 0 && more_rows_than(e.shape, end)) refuse("more empty strings than bytes in the file");
+  const std::uint64_t blocks = holdfast::detail::blocks_in(e.bytes, digest_block);
+  if (blocks > 1 && (first_block > counts.blocks || blocks > counts.blocks - first_block)) refuse("digests outside the table of digests");
+  e.digest = get<holdfast::digest>(r, 32);
+  e.place = {get<std::int32_t>(r, 64), get<std::int32_t>(r, 68)};
+  return e;
+}
+
+}  // namespace detail
+
 /// Decodes and checks everything a reader relies on: counts, bounds, order, that types and shapes give the stored
 /// lengths, that no two tensors overlap, that links lead somewhere. `end` is HDF5's end of allocation. Allocates no
 /// more than a small multiple of `in`. Throws `format_error` beginning with `file`.
 template <class = void>
 index decode(std::span<const std::byte> in, const index_counts& counts, std::uint64_t end, std::uint64_t digest_block, const std::string& file) {
-  const auto refuse = [&](std::uint64_t record, const char* why) -> void {
-    throw format_error(file + ": index record " + std::to_string(record) + ": " + why + "; the file is damaged or was not written by holdfast");
-  };
   if (encoded_bytes(counts) != in.size()) throw format_error(file + ": the index does not have the length its trailer says");
-  const std::size_t extents_at = counts.entries * detail::record_bytes, blocks_at = extents_at + counts.extents * 8;
-  const std::size_t names_at = blocks_at + counts.blocks * 16;
-  std::uint64_t unused_names = counts.names;
-  const auto text = [&](std::uint64_t record, std::uint64_t at, std::uint64_t bytes) {
-    if (at > counts.names || bytes > counts.names - at || bytes == 0) refuse(record, "a name outside the table of names");
-    // Names that shared bytes could together be as long as the square of the index.
-    if (bytes > unused_names) refuse(record, "names that overlap in the table of names");
-    unused_names -= bytes;
-    std::string s(reinterpret_cast<const char*>(in.data()) + names_at + at, bytes);
-    if (s.find('\0') != std::string::npos) refuse(record, "a name with NUL in it");
-    return s;
-  };
-
+  const detail::index_tables tables(counts);
   index result;
   result.entries.reserve(counts.entries);
   result.first_block.reserve(counts.entries);
   result.blocks.resize(counts.blocks);
-  if (counts.blocks != 0) std::memcpy(result.blocks.data(), in.data() + blocks_at, counts.blocks * 16);
+  if (counts.blocks != 0) std::memcpy(result.blocks.data(), in.data() + tables.blocks, counts.blocks * 16);
   std::vector<std::pair<std::uint64_t, std::uint64_t>> used;
-  std::array<std::int64_t, shape::max_rank> extents_of_one;
+  std::uint64_t unused_names = counts.names;
   for (std::uint64_t i = 0; i < counts.entries; ++i) {
-    const std::span<const std::byte> r = in.subspan(i * detail::record_bytes, detail::record_bytes);
-    entry e;
-    e.path = text(i, detail::get<std::uint64_t>(r, 0), detail::get<std::uint32_t>(r, 8));
-    if (!result.entries.empty() && result.entries.back().path >= e.path) refuse(i, "names out of order");
-    const auto kind = detail::get<std::uint8_t>(r, 12);
-    if (kind > static_cast<std::uint8_t>(entry_kind::absent)) refuse(i, "an unknown kind of entry");
-    e.kind = static_cast<entry_kind>(kind);
-    if (e.kind == entry_kind::alias) e.alias_of = text(i, detail::get<std::uint64_t>(r, 72), detail::get<std::uint32_t>(r, 80));
-    const auto first_block = detail::get<std::uint64_t>(r, 56);
-    if (e.kind == entry_kind::tensor) {
-      e.dtype = detail::get<holdfast::dtype>(r, 13);
-      if (size_of(e.dtype) == 0) refuse(i, "an unknown dtype");
-      const auto rank = detail::get<std::uint16_t>(r, 14);
-      const auto extent = detail::get<std::uint64_t>(r, 48);
-      if (rank > shape::max_rank || extent > counts.extents || rank > counts.extents - extent) refuse(i, "extents outside the table of extents");
-      if (e.dtype == dtype::string && rank == 0) refuse(i, "a string without a width");
-      const auto extents = std::span(extents_of_one).first(rank);
-      if (rank != 0) std::memcpy(extents.data(), in.data() + extents_at + 8 * extent, 8 * std::size_t{rank});
-      try {
-        e.shape = shape(std::span<const std::int64_t>(extents));
-      } catch (const error&) {
-        refuse(i, "an impossible shape");
-      }
-      e.offset = detail::get<std::uint64_t>(r, 16);
-      e.bytes = detail::get<std::uint64_t>(r, 24);
-      const auto elements = static_cast<std::uint64_t>(e.shape.elements());
-      if (e.bytes / size_of(e.dtype) != elements || e.bytes % size_of(e.dtype) != 0) refuse(i, "a length that its type and shape do not give");
-      if (e.offset > end || e.bytes > end - e.offset) refuse(i, "data outside the file");
-      if (e.dtype == dtype::string && e.shape.back() == 0 && detail::more_rows_than(e.shape, end)) refuse(i, "more empty strings than bytes in the file");
-      if (e.bytes != 0) used.emplace_back(e.offset, e.bytes);
-      const std::uint64_t blocks = holdfast::detail::blocks_in(e.bytes, digest_block);
-      if (blocks > 1 && (first_block > counts.blocks || blocks > counts.blocks - first_block)) refuse(i, "digests outside the table of digests");
-      e.digest = detail::get<holdfast::digest>(r, 32);
-      e.place = {detail::get<std::int32_t>(r, 64), detail::get<std::int32_t>(r, 68)};
-    }
+    entry e = detail::decode_record(in, counts, i, end, digest_block, file, [&](std::uint64_t at, std::uint64_t bytes) {
+      // Names that shared bytes could together be as long as the square of the index.
+      if (bytes > unused_names) detail::refuse_record(file, i, "names that overlap in the table of names");
+      unused_names -= bytes;
+      return std::string(reinterpret_cast<const char*>(in.data()) + tables.names + at, bytes);
+    });
+    if (!result.entries.empty() && result.entries.back().path >= e.path) detail::refuse_record(file, i, "names out of order");
+    if (e.bytes != 0) used.emplace_back(e.offset, e.bytes);
     result.entries.push_back(std::move(e));
-    result.first_block.push_back(first_block);
+    result.first_block.push_back(detail::get<std::uint64_t>(in, i * detail::record_bytes + 56));
   }
   holdfast::detail::sort(used);
   for (std::size_t i = 1; i < used.size(); ++i)
@@ -210,7 +228,7 @@ index decode(std::span<const std::byte> in, const index_counts& counts, std::uin
     const auto at = from(e.alias_of), below = from(e.alias_of + "/");  // not neighbours: "a-b" sorts between "a" and "a/b"
     const bool is_entry = at != result.entries.end() && at->path == e.alias_of;
     const bool leads = is_entry ? at->kind != entry_kind::alias : below != result.entries.end() && holdfast::detail::within(below->path, e.alias_of);
-    if (!leads || holdfast::detail::within(e.path, e.alias_of)) refuse(i, "a link that leads nowhere");
+    if (!leads || holdfast::detail::within(e.path, e.alias_of)) detail::refuse_record(file, i, "a link that leads nowhere");
   }
   return result;
 }

@@ -117,13 +117,19 @@ class basic_reader {
   bool comparable(const basic_reader& other) const noexcept { return digest_block_ == other.digest_block_ && key_ == other.key_; }
 
   /// Sorted by path. Every name of shared data is there: an alias has the type, shape and place of what it names.
-  const std::vector<entry>& entries() const noexcept { return entries_; }
+  const std::vector<entry>& entries() const {
+    load();
+    return entries_;
+  }
 
   /// The entry of that path, null if there is none.
   const entry* find(std::string_view path) const {
-    const auto at = std::lower_bound(entries_.begin(), entries_.end(), path, [](const entry& e, std::string_view p) { return std::string_view(e.path) < p; });
-    return at != entries_.end() && at->path == path ? &*at : nullptr;
+    const entry* const alone = find_alone(path);
+    return alone != nullptr ? alone : find_listed(path);
   }
+
+  /// The same where it can be had without all entries, and null otherwise: it may be there nevertheless.
+  virtual const entry* find_alone(std::string_view) const { return nullptr; }
 
   /// The file in which every tensor's bytes lie in one piece at its offset, to be read by any number of threads at once;
   /// null where that is not so, and `read` alone finds them.
@@ -153,6 +159,16 @@ class basic_reader {
  protected:
   basic_reader(std::string file, bool sealed) : file_(std::move(file)), sealed_(sealed) {}
 
+  /// Has the entries ready; for a file that is read as it is asked for. Any thread may call it.
+  virtual void load() const {}
+
+  /// The same as `find`, among all entries.
+  const entry* find_listed(std::string_view path) const {
+    const std::vector<entry>& all = entries();
+    const auto at = std::lower_bound(all.begin(), all.end(), path, [](const entry& e, std::string_view p) { return std::string_view(e.path) < p; });
+    return at != all.end() && at->path == path ? &*at : nullptr;
+  }
+
   [[noreturn]] void damaged(const entry& e, const std::string& what) const {
     const char* const advice = sealed_ ? "; the file is damaged: take an older checkpoint" : "; it was changed since, or the file is damaged; .verify = holdfast::verify::off reads it as it is";
     throw integrity_error(file_ + ": /" + e.path + ": " + what + advice);
@@ -160,7 +176,7 @@ class basic_reader {
 
   /// Takes the entries of a file, by path, with all names of shared data. Throws `format_error` for names without end
   /// and for two of one name. `origin` tells for each resulting entry which of the given ones has its data.
-  void set_entries(std::vector<entry> given) {
+  void set_entries(std::vector<entry> given) const {
     origin_.clear();
     if (std::none_of(given.begin(), given.end(), [](const entry& e) { return e.kind == entry_kind::alias; })) {
       detail::names::check(given, file_);
@@ -185,8 +201,8 @@ class basic_reader {
  private:
   std::string file_;
   bool sealed_;
-  std::vector<entry> entries_;
-  std::vector<std::size_t> origin_;  // none where no data has a second name
+  mutable std::vector<entry> entries_;
+  mutable std::vector<std::size_t> origin_;  // none where no data has a second name
 };
 using reader = basic_reader<void>;
 

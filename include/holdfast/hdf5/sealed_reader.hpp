@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,25 +41,50 @@ class basic_sealed_reader final : public reader {
   }
 
   /// Reads and verifies the index; a file that was sealed with a key needs it. Throws `integrity_error` or `format_error`.
-  basic_sealed_reader(std::shared_ptr<io::file> opened, const trailer& t, const seal_key& key = {}) : reader(opened->path(), true), disk_(std::move(opened)), trailer_(t) {
+  /// With `on_demand` the index is read when it is asked for: all of it, or the few pages that tell of one entry.
+  basic_sealed_reader(std::shared_ptr<io::file> opened, const trailer& t, const seal_key& key = {}, bool on_demand = false) : reader(opened->path(), true), disk_(std::move(opened)), trailer_(t) {
     key_ = key;
     if (t.keyed && !key) throw integrity_error(file() + ": was sealed with a key, which alone can verify it; pass it as .key");
     if (key && !t.keyed) throw integrity_error(file() + ": expected a seal made with the key, found one made without any; do not trust it, or leave .key out");
     if (key && t.code(key) != t.mac) throw integrity_error(file() + ": the seal was not made with this key; the file was changed, or the key is another");
-    std::vector<std::byte> encoded(t.index_bytes());
-    disk_->read_at(t.index_offset, encoded);
-    const std::vector<digest> digests = detail::index_digests(encoded, key);
-    std::vector<digest> stored(digests.size());
-    disk_->read_at(t.index_offset + t.index_bytes(), std::as_writable_bytes(std::span(stored)));
-    if (stored != digests || holdfast::detail::root_of(digests, key) != t.index_digest)
-      throw integrity_error(file() + ": the index is damaged: its digest is not the one in the trailer; take an older checkpoint");
-    index decoded = decode(encoded, t.counts, t.end, t.digest_block, file());
-    first_block_ = std::move(decoded.first_block);
-    blocks_ = std::move(decoded.blocks);
-    set_entries(std::move(decoded.entries));
+    index_digests_.resize(t.index_digests_bytes() / sizeof(digest));
+    disk_->read_at(t.index_offset + t.index_bytes(), std::as_writable_bytes(std::span(index_digests_)));
+    if (holdfast::detail::root_of(index_digests_, key) != t.index_digest) damaged_index();
     step_ = t.step;
     metric_ = t.metric;
     digest_block_ = t.digest_block;
+    if (!on_demand) load();
+  }
+
+  /// Searches the index in the file itself, then verifies what it says of this entry. Where anything speaks against it the
+  /// whole index has the word.
+  const entry* find_alone(std::string_view path) const override {
+    if (loaded_) return nullptr;
+    if (const auto known = alone_.find(path); known != alone_.end()) return &known->second;
+    const auto whole = mapped();
+    const std::span in(whole.get() + trailer_.index_offset, trailer_.index_bytes());
+    const detail::index_tables tables(trailer_.counts);
+    const auto name = [&](std::uint64_t i) {
+      const auto at = detail::get<std::uint64_t>(in, i * detail::record_bytes);
+      const auto bytes = detail::get<std::uint32_t>(in, i * detail::record_bytes + 8);
+      const bool sound = at <= trailer_.counts.names && bytes <= trailer_.counts.names - at;
+      return sound ? std::string_view(reinterpret_cast<const char*>(in.data()) + tables.names + at, bytes) : std::string_view();
+    };
+    std::uint64_t first = 0, end = trailer_.counts.entries;
+    while (first < end) {
+      const std::uint64_t middle = first + (end - first) / 2;
+      if (name(middle) < path) first = middle + 1;
+      else end = middle;
+    }
+    if (first == trailer_.counts.entries || name(first) != path) return nullptr;
+    const std::uint64_t record = first * detail::record_bytes;
+    const auto name_at = static_cast<std::uint64_t>(reinterpret_cast<const std::byte*>(name(first).data()) - in.data());
+    const auto rank = detail::get<std::uint16_t>(in, record + 14);
+    const auto extents = tables.extents + 8 * detail::get<std::uint64_t>(in, record + 48);
+    if (!intact(in, record, detail::record_bytes) || !intact(in, name_at, path.size()) || !intact(in, extents, 8 * rank)) return nullptr;
+    entry e = detail::decode_record(in, trailer_.counts, first, trailer_.end, trailer_.digest_block, file(), [&](std::uint64_t, std::uint64_t) { return std::string(path); });
+    if (e.kind == entry_kind::alias) return nullptr;
+    return &alone_.emplace(path, std::move(e)).first->second;
   }
 
   const io::file* contiguous() const noexcept override { return disk_.get(); }
@@ -71,7 +98,8 @@ class basic_sealed_reader final : public reader {
   void verify(const entry& e, std::span<const digest> blocks) const override {
     if (blocks.empty() || holdfast::detail::root_of(blocks, key_) == e.digest) return;
     if (blocks.size() > 1) {
-      const digest* stored = blocks_.data() + first_block_[origin(e)];
+      load();
+      const digest* stored = blocks_.data() + first_block_[origin(*find_listed(e.path))];
       for (std::size_t i = 0; i < blocks.size(); ++i) {
         if (blocks[i] == stored[i]) continue;
         const std::uint64_t from = i * trailer_.digest_block, to = std::min(from + trailer_.digest_block, e.bytes);
@@ -98,8 +126,8 @@ class basic_sealed_reader final : public reader {
   }
 
   std::shared_ptr<const std::byte> map(const entry& e) const override {
-    if (!whole_) whole_ = disk_->map();
-    return {whole_, whole_.get() + e.offset};
+    const auto whole = mapped();
+    return {whole, whole.get() + e.offset};
   }
 
   /// Calls `visit(from, to)` for the stretches before `end` that hold no tensor's bytes, in order.
@@ -118,10 +146,46 @@ class basic_sealed_reader final : public reader {
   }
 
  private:
+  void load() const override {
+    std::call_once(once_, [this] {
+      std::vector<std::byte> encoded(trailer_.index_bytes());
+      disk_->read_at(trailer_.index_offset, encoded);
+      if (detail::index_digests(encoded, key_) != index_digests_) damaged_index();
+      index decoded = decode(encoded, trailer_.counts, trailer_.end, trailer_.digest_block, file());
+      first_block_ = std::move(decoded.first_block);
+      blocks_ = std::move(decoded.blocks);
+      set_entries(std::move(decoded.entries));
+      loaded_ = true;
+    });
+  }
+
+  [[noreturn]] void damaged_index() const {
+    throw integrity_error(file() + ": the index is damaged: its digest is not the one in the trailer; take an older checkpoint");
+  }
+
+  /// Whether the blocks of the index that a range lies in are those that were saved.
+  bool intact(std::span<const std::byte> in, std::uint64_t from, std::uint64_t bytes) const {
+    if (from > in.size() || bytes > in.size() - from) return false;
+    for (std::uint64_t block = from / detail::index_block; block * detail::index_block < from + bytes; ++block) {
+      const auto part = in.subspan(block * detail::index_block).first(std::min<std::uint64_t>(detail::index_block, in.size() - block * detail::index_block));
+      if (holdfast::detail::digest_of(part, key_) != index_digests_[block]) return false;
+    }
+    return true;
+  }
+
+  std::shared_ptr<const std::byte> mapped() const {
+    if (!whole_) whole_ = disk_->map();
+    return whole_;
+  }
+
   std::shared_ptr<io::file> disk_;
   trailer trailer_;
-  std::vector<std::uint64_t> first_block_;
-  std::vector<digest> blocks_;
+  std::vector<digest> index_digests_;
+  mutable std::once_flag once_;
+  mutable bool loaded_ = false;
+  mutable std::vector<std::uint64_t> first_block_;
+  mutable std::vector<digest> blocks_;
+  mutable std::map<std::string, entry, std::less<>> alone_;
   mutable std::shared_ptr<const std::byte> whole_;
 };
 using sealed_reader = basic_sealed_reader<void>;
