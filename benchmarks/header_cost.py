@@ -14,8 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADERS = {
     "nothing": "",
     "the standard headers holdfast.hpp uses": "".join(
-        f"#include <{h}>\n" for h in ("algorithm", "array", "atomic", "chrono", "complex", "deque", "functional", "list", "map", "memory",
-                                      "mutex", "optional", "random", "set", "span", "string", "thread", "unordered_map", "unordered_set", "vector")),
+        f"#include <{h}>\n" for h in ("algorithm", "array", "atomic", "chrono", "complex", "functional", "map", "memory",
+                                      "mutex", "optional", "random", "set", "span", "string", "sstream", "thread", "unordered_map", "vector")),
     "<nlohmann/json.hpp>": "#include <nlohmann/json.hpp>\n",
     "<boost/test/unit_test.hpp>": "#include <boost/test/unit_test.hpp>\n",
     "<holdfast/core/traits.hpp>": "#include <holdfast/core/traits.hpp>\n",
