@@ -6,8 +6,8 @@ import targets
 
 NOTES = """\
 - A figure is the median of its rounds; a ratio is the median of the ratios in each round. The machine's own limits are bare system calls:
-  **limit write** is fallocate, O_DIRECT, four pieces of 8 MiB in flight, fsync; **gathered write** one buffer of all tensors and one write, the
-  better of buffered and direct; **pread** one thread into warm memory.
+  **limit write** is fallocate, O_DIRECT, four pieces of 8 MiB or 4 MiB in flight, fsync; **gathered write** one buffer of all tensors and one
+  write, buffered or direct. Where there are two, the better one counts. **pread** is one thread into warm memory.
 - Every save is durable (peers: fsync of the file after they wrote it) unless its name says otherwise. Before every sample nothing waits to be
   written, and a throw-away file of the state's size is written and deleted, since a virtual machine's memory comes and goes.
 - libtorch, `torch.load`, safetensors and numpy load into new memory; the others into tensors that are there.
