@@ -52,18 +52,14 @@ double first_save(workload& w, const std::string& path) {
 
 /// A steady run: what retention lets go becomes the next file.
 worker::contender recycled() {
-  holdfast::retention keep{.keep_last = 1};
-  [](auto& k) {
-    if constexpr (requires { k.recycle; }) k.recycle = true;
-  }(keep);
   struct run {
     std::optional<holdfast::checkpoint_directory> folder;
     std::int64_t step = 0;
   };
-  return [keep, r = std::make_shared<run>()](workload& w, const std::string& path) {
+  return [r = std::make_shared<run>()](workload& w, const std::string& path) {
     const holdfast::state& state = state_of(w);
     if (!r->folder)
-      for (r->folder.emplace(path, keep); r->step < 3;) r->folder->save(r->step++, state);
+      for (r->folder.emplace(path, holdfast::retention{.keep_last = 1, .recycle = true}); r->step < 3;) r->folder->save(r->step++, state);
     return seconds([&] { r->folder->save(r->step++, state); });
   };
 }

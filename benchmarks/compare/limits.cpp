@@ -1,3 +1,4 @@
+#include <array>
 #include <atomic>
 #include <exception>
 #include <thread>
@@ -14,7 +15,7 @@ namespace compare {
 
 namespace {
 
-constexpr std::uint64_t piece_bytes = std::uint64_t{8} << 20;
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 /// Runs `work(which)` on so many threads; rethrows what one of them throws.
 template <class F>
@@ -37,9 +38,10 @@ void on_threads(std::size_t n, F work) {
 }
 
 /// fallocate, then every thread copies a piece to its page-aligned memory and writes it past the page cache; fsync.
-double write_pieces(const workload& tensors, const std::string& path, std::size_t in_flight) {
-  static std::vector<page_buffer> pieces;
-  while (pieces.size() < in_flight) pieces.emplace_back(piece_bytes);
+double write_pieces(const workload& tensors, const std::string& path, std::uint64_t piece_bytes) {
+  constexpr std::size_t in_flight = 4;
+  static std::array<page_buffer, in_flight> pieces;
+  for (page_buffer& p : pieces) p.at_least(piece_bytes);
   return seconds([&] {
     const concatenation all(tensors);
     const std::uint64_t size = page_buffer::round_up(all.size());
@@ -89,6 +91,7 @@ void read_ahead_on_two_threads(const workload& tensors, const std::string& path)
   const concatenation all(tensors);
   disk_file file(path, O_RDONLY);
   file.will_need_all();
+  constexpr std::uint64_t piece_bytes = 8 * mib;
   std::atomic<std::uint64_t> next{0};
   on_threads(2, [&](std::size_t) {
     for (std::uint64_t from; (from = next.fetch_add(piece_bytes)) < all.size();)
@@ -126,7 +129,7 @@ double copy_on_two_threads(const workload& tensors, const std::string&) {
 }
 
 double digest_state(const workload& tensors, const std::string&) {
-  constexpr std::size_t block = std::size_t{1} << 20;
+  constexpr std::size_t block = mib;
   volatile std::uint64_t seen = 0;
   return seconds([&] {
     for (const tensor& t : tensors.tensors())
@@ -137,7 +140,8 @@ double digest_state(const workload& tensors, const std::string&) {
 }  // namespace
 
 void add_limits(worker& to) {
-  to.add("limit write", [](workload& w, const std::string& path) { return write_pieces(w, path, 4); });
+  to.add("limit write", [](workload& w, const std::string& path) { return write_pieces(w, path, 8 * mib); });
+  to.add("limit write, 4 MiB", [](workload& w, const std::string& path) { return write_pieces(w, path, 4 * mib); });
   to.add("gathered write", [](workload& w, const std::string& path) { return write_gathered(w, path, false); });
   to.add("gathered write, direct", [](workload& w, const std::string& path) { return write_gathered(w, path, true); });
   to.add_load("pread", read_each);

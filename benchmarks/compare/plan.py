@@ -44,7 +44,7 @@ class Peer:
     slow: bool = False  # with many tensors: a quick run leaves it out there
 
 
-RAW, GATHERED = "limit write", ("gathered write", "gathered write, direct")
+RAW, GATHERED = ("limit write", "limit write, 4 MiB"), ("gathered write", "gathered write, direct")
 PEERS = [
     Peer("safetensors layout in C++", "safetensors layout in C++, load"),
     Peer("cereal", "cereal, load"),
@@ -78,8 +78,8 @@ def groups(quick, rounds):
     """All groups, those of the same tensors side by side. A quick run has smaller states and fewer peers."""
     few_big = 4 if quick else 24
     peers = PEERS if quick else [*PEERS, NUMPY]
-    yield Group("save few big", f"Durable save, {few_big} tensors of 64 MiB", workloads.few_big(few_big), (RAW,),
-                [*saves(RAW, "holdfast save", "holdfast save, recycled blocks"), *saves_of([] if quick else peers)], rounds)
+    yield Group("save few big", f"Durable save, {few_big} tensors of 64 MiB", workloads.few_big(few_big), RAW,
+                [*saves(*RAW, "holdfast save", "holdfast save, recycled blocks"), *saves_of([] if quick else peers)], rounds)
     yield from gpt2_groups(quick, rounds, peers)
     yield from small_groups(rounds, [p for p in PEERS if not (quick and p.slow)])
     yield Group("save scalars", "Save of 2,000 scalars without fsync", workloads.scalars(2000), ("torch.save, no fsync",),
@@ -90,14 +90,14 @@ def groups(quick, rounds):
 def gpt2_groups(quick, rounds, peers):
     tensors = workloads.gpt2(layers=2, words=6250) if quick else workloads.gpt2()
     title = "GPT-2 with 2 layers and 6,250 words, and AdamW" if quick else "GPT-2 124M with AdamW"
-    yield Group("save gpt2", f"Durable save, {title}", tensors, (RAW,),
-                [*saves(RAW, "holdfast save", "holdfast save, buffered", "holdfast save, no digests", "holdfast save, recycled blocks", "XXH3 of the state"),
+    yield Group("save gpt2", f"Durable save, {title}", tensors, RAW,
+                [*saves(*RAW, "holdfast save", "holdfast save, buffered", "holdfast save, no digests", "holdfast save, recycled blocks", "XXH3 of the state"),
                  *saves_of(peers)], rounds)
     yield Group("load gpt2", f"Warm load, {title}", tensors, ("pread",),
-                [*loads(("pread", RAW), ("holdfast restore", "holdfast save"), ("holdfast restore, not verified", "holdfast save"),
+                [*loads(("pread", "limit write"), ("holdfast restore", "holdfast save"), ("holdfast restore, not verified", "holdfast save"),
                         ("holdfast map", "holdfast save")), *loads_of(peers)], rounds)
     yield Group("cold gpt2", f"Cold load, {title}", tensors, ("WILLNEED + two-thread pread",),
-                [*loads(("WILLNEED + two-thread pread", RAW), ("holdfast restore", "holdfast save"), cold=True), *loads_of(peers, cold=True)], rounds)
+                [*loads(("WILLNEED + two-thread pread", "limit write"), ("holdfast restore", "holdfast save"), cold=True), *loads_of(peers, cold=True)], rounds)
     yield Group("memory gpt2", f"Peak memory beside the state, {title}", tensors, (),
                 [*saves("holdfast save, memory", "holdfast save_async, memory"),
                  *loads(("holdfast restore, memory", "holdfast save"), ("torch.load, memory", "torch.save"))], min(rounds, 3))
@@ -126,5 +126,5 @@ def growth_groups(quick, rounds):
                     [*saves(*GATHERED, "holdfast save", "holdfast save, first time"),
                      *loads(("holdfast restore", "holdfast save"), ("gathered pread", "gathered write"))], rounds)
     for size in (1, 10, 100) if quick else (1, 10, 100, 1000, 10_000):
-        yield Group(f"size {size}", f"{size:,} MB", workloads.megabytes(size), (RAW,),
-                    [*saves(RAW, "holdfast save"), *loads(("holdfast restore", "holdfast save"), ("pread", RAW))], rounds, states=1.1)
+        yield Group(f"size {size}", f"{size:,} MB", workloads.megabytes(size), RAW,
+                    [*saves(*RAW, "holdfast save"), *loads(("holdfast restore", "holdfast save"), ("pread", "limit write"))], rounds, states=1.1)

@@ -6,8 +6,8 @@ import targets
 
 NOTES = """\
 - A figure is the median of its rounds; a ratio is the median of the ratios in each round. The machine's own limits are bare system calls:
-  **limit write** is fallocate, O_DIRECT, four pieces of 8 MiB in flight, fsync; **gathered write** one buffer of all tensors and one write, the
-  better of buffered and direct; **pread** one thread into warm memory.
+  **limit write** is fallocate, O_DIRECT, four pieces of 8 MiB (or 4 MiB) of huge pages in flight, fsync; **gathered write** is one buffer of
+  all tensors and one write, buffered or direct; **pread** is one thread into warm memory. Where there are two of a kind, the better one counts.
 - Every save is durable (peers: fsync of the file after they wrote it) unless its name says otherwise. Before every sample nothing waits to be
   written, and a throw-away file of the state's size is written and deleted, since a virtual machine's memory comes and goes.
 - libtorch, `torch.load`, safetensors and numpy load into new memory; the others into tensors that are there.
@@ -98,7 +98,8 @@ def bars(axes, group):
     names = sorted((n for n in group["samples"] if not n.endswith(", memory")), key=lambda n: -statistics.median(group["samples"][n]))
     ratios = [targets.ratio(group["samples"], n, group["baseline"]) for n in names]
     colours = ["tab:orange" if "holdfast" in n else "tab:gray" if n in group["baseline"] else "tab:blue" for n in names]
-    axes.barh(names, ratios, color=colours)
+    axes.bar_label(axes.barh(names, ratios, color=colours), labels=[number(r) for r in ratios], fontsize=7, padding=2)
+    axes.margins(x=0.1)
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_title(group["title"], fontsize=10)

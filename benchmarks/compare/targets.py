@@ -27,10 +27,10 @@ class Target:
 
 HOLDFAST, RECYCLED = "holdfast save", "holdfast save, recycled blocks"
 TARGETS = [
-    Target("durable save, few big", "save few big", HOLDFAST, (plan.RAW,), 1.05),
-    Target("durable save, GPT-2", "save gpt2", HOLDFAST, (plan.RAW,), 1.05),
-    Target("the same with recycled blocks, few big", "save few big", RECYCLED, (plan.RAW,), 0.65),
-    Target("the same with recycled blocks, GPT-2", "save gpt2", RECYCLED, (plan.RAW,), 0.65),
+    Target("durable save, few big", "save few big", HOLDFAST, plan.RAW, 1.05),
+    Target("durable save, GPT-2", "save gpt2", HOLDFAST, plan.RAW, 1.05),
+    Target("the same with recycled blocks, few big", "save few big", RECYCLED, plan.RAW, 0.65),
+    Target("the same with recycled blocks, GPT-2", "save gpt2", RECYCLED, plan.RAW, 0.65),
     Target("digests in a durable save", "save gpt2", HOLDFAST, ("holdfast save, no digests",), 1.02),
     Target("durable save, 20,000 × 1 KiB, replayed", "save small", HOLDFAST, plan.GATHERED, 1.6),
     Target("the same, first time", "save small", "holdfast save, first time", plan.GATHERED, 20),

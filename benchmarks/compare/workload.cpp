@@ -6,6 +6,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include <sys/mman.h>
+
 namespace compare {
 
 namespace {
@@ -32,7 +34,10 @@ void fill(const tensor& t, std::minstd_rand& random) {
 
 }  // namespace
 
-page_buffer::page_buffer(std::uint64_t bytes) : memory_(allocate(page, bytes)), size_(round_up(bytes)) { std::memset(data(), 0, size_); }
+page_buffer::page_buffer(std::uint64_t bytes) : memory_(allocate(bytes < huge_page ? page : huge_page, bytes)), size_(round_up(bytes)) {
+  if (bytes >= huge_page) (void)::madvise(data(), size_, MADV_HUGEPAGE);
+  std::memset(data(), 0, size_);
+}
 
 std::span<std::byte> page_buffer::at_least(std::uint64_t bytes) {
   if (size_ < bytes) *this = page_buffer(bytes);
