@@ -1,7 +1,5 @@
 #include <holdfast/core/traits.hpp>
 
-#include <list>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -38,9 +36,6 @@ class secret {
   float weight_ = 4;
   friend struct holdfast::traits<secret>;
 };
-
-template <class T>
-struct list {};
 
 struct tensor_form {};
 struct composite_form {};
@@ -119,23 +114,6 @@ BOOST_AUTO_TEST_CASE(a_type_is_checkpointable_in_either_form_and_only_then) {
   static_assert(!holdfast::checkpointable<neither> && !holdfast::checkpointable<float*>);
   static_assert(holdfast::checkpointable<float> && holdfast::checkpointable<holdfast::tensor_view>);
   BOOST_TEST(true);
-}
-
-BOOST_AUTO_TEST_CASE(standard_types_are_known_by_name_and_no_others_of_that_name) {
-  using holdfast::detail::standard, holdfast::detail::standard_name;
-  BOOST_TEST(standard_name<std::list<secret>> == "list");
-  BOOST_TEST((standard_name<std::list<std::list<outer::inner::box<int, 3>>>> == "list"));
-  BOOST_TEST(standard_name<std::mt19937_64> == "mersenne_twister_engine");
-  BOOST_TEST(standard_name<std::normal_distribution<float>> == "normal_distribution");
-  BOOST_TEST(standard_name<std::normal_distribution<float>::param_type> == "");
-  BOOST_TEST((standard_name<outer::inner::box<std::list<int>, 3>>) == "");
-  BOOST_TEST(standard_name<list<int>> == "");
-  BOOST_TEST(standard_name<list<std::list<int>>> == "");
-  BOOST_TEST(standard_name<std::list<int>*> == "");
-  BOOST_TEST(standard_name<secret> == "");
-  BOOST_TEST(standard_name<int> == "");
-  BOOST_TEST((standard<std::list<int>, "deque", "list">));
-  BOOST_TEST((!standard<std::list<int>, "deque", "set">));
 }
 
 BOOST_AUTO_TEST_CASE(a_scalar_is_a_tensor_of_no_dimensions) {

@@ -1,8 +1,6 @@
 #pragma once
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <complex>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -51,7 +49,7 @@ std::optional<std::int64_t> ordered(const std::byte* at, dtype t) {
   std::memcpy(&bits, at, size_of(t));
   double value = 0;
   convert(at, t, reinterpret_cast<std::byte*>(&value), dtype::float64, 1);
-  if (std::isnan(value)) return std::nullopt;
+  if (value != value) return std::nullopt;
   const std::uint64_t sign = std::uint64_t{1} << (8 * size_of(t) - 1);
   const auto magnitude = static_cast<std::int64_t>(bits & (sign - 1));
   return bits & sign ? -magnitude : magnitude;
@@ -64,10 +62,10 @@ std::string element_text(const std::byte* at, dtype t) {
   if (t == dtype::string) {
     out << "byte " << static_cast<int>(static_cast<unsigned char>(*at));
   } else if (family_of(t) == family::complex) {
-    std::complex<double> value;
+    complex_number<double> value;
     if (t == dtype::complex128) std::memcpy(&value, at, sizeof value);
     else convert(at, t, reinterpret_cast<std::byte*>(&value), dtype::complex128, 1);
-    out << value.real() << (std::signbit(value.imag()) ? "" : "+") << value.imag() << "j";
+    out << value.real << (std::bit_cast<std::int64_t>(value.imaginary) < 0 ? "" : "+") << value.imaginary << "j";
   } else if (family_of(t) == family::real) {
     double value = 0;
     if (t == dtype::float64) std::memcpy(&value, at, sizeof value);

@@ -2,13 +2,11 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -72,7 +70,7 @@ struct found {
 
 /// The checkpoints of one training run: a folder of files named by step, of which the newest is whole whatever happens.
 /// One process at a time may write to it; any number may read. Used by one thread.
-template <class>
+template <class X>
 class basic_checkpoint_directory {
  public:
   /// Creates the folder where it is missing. Nothing is locked until the first save.
@@ -139,7 +137,7 @@ class basic_checkpoint_directory {
     return newest_first<checkpoint_info>(rejected, [&](std::int64_t step, const std::string& path) {
       auto opened = detail::open_reader(path, trust::sealed_only, &storage_, keep_.key);
       require_step(path, step, opened->step());
-      checkpoint_file(std::move(opened)).verify();
+      basic_checkpoint_file<X>(std::move(opened)).verify();
       checkpoint_info info{.step = step, .path = path};
       describe(info);
       return info;
@@ -162,7 +160,7 @@ class basic_checkpoint_directory {
     auto taken = newest_first<found>(rejected, [&](std::int64_t step, const std::string& path) {
       const auto from = detail::open_to_restore(path, options, &storage_);
       require_step(path, step, from->step());
-      return found{.step = step, .path = path, .report = detail::restore_from(*from, detail::selection(*from, options), bound, options)};
+      return found{.step = step, .path = path, .report = detail::restore_from(*from, detail::basic_selection<X>(*from, options), bound, options)};
     });
     if (taken) {
       taken->rejected = std::move(rejected);
@@ -193,9 +191,9 @@ class basic_checkpoint_directory {
     const auto file = storage_.open(info.path);
     info.bytes = file->size();
     info.time = file->modified();
-    const auto trailer = hdf5::sealed_reader::trailer_of(*file);
+    const auto trailer = hdf5::basic_sealed_reader<X>::trailer_of(*file);
     if (!trailer) info.damage = info.path + ": not sealed: it was truncated, or written to by another program";
-    else if (!std::isnan(trailer->metric)) info.metric = trailer->metric;
+    else if (trailer->metric == trailer->metric) info.metric = trailer->metric;
     if (trailer) require_step(info.path, info.step, trailer->step);
   }
 
@@ -297,16 +295,16 @@ class basic_checkpoint_directory {
   void delete_retired(std::int64_t newest) const {
     std::vector<checkpoint_info> all = list();
     std::erase_if(all, [&](const checkpoint_info& c) { return c.step > newest || !c.damage.empty(); });  // a damaged file is left for its owner to look at
-    std::set<std::int64_t> kept{newest};
+    std::vector<std::int64_t> kept{newest};
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (all.size() - i <= static_cast<std::size_t>(keep_.keep_last)) kept.insert(all[i].step);
-      if (keep_.keep_every > 0 && all[i].step % keep_.keep_every == 0) kept.insert(all[i].step);
+      if (all.size() - i <= static_cast<std::size_t>(keep_.keep_last)) kept.push_back(all[i].step);
+      if (keep_.keep_every > 0 && all[i].step % keep_.keep_every == 0) kept.push_back(all[i].step);
     }
     std::vector<checkpoint_info> ranked = all;
     std::erase_if(ranked, [](const checkpoint_info& c) { return !c.metric; });
     detail::sort(ranked, [&](const checkpoint_info& a, const checkpoint_info& b) { return keep_.higher_is_better ? *a.metric > *b.metric : *a.metric < *b.metric; });
-    for (std::size_t i = 0; i < ranked.size() && i < static_cast<std::size_t>(std::max(keep_.keep_best, 0)); ++i) kept.insert(ranked[i].step);
-    std::erase_if(all, [&](const checkpoint_info& c) { return kept.contains(c.step); });
+    for (std::size_t i = 0; i < ranked.size() && i < static_cast<std::size_t>(std::max(keep_.keep_best, 0)); ++i) kept.push_back(ranked[i].step);
+    std::erase_if(all, [&](const checkpoint_info& c) { return std::find(kept.begin(), kept.end(), c.step) != kept.end(); });
     for (const checkpoint_info& c : all) {
       if (keep_.recycle && &c == &all.back()) storage_.rename(c.path, spare(), io::replace::yes);
       else storage_.remove(c.path);
@@ -317,7 +315,7 @@ class basic_checkpoint_directory {
   retention keep_;
   io::storage& storage_;
   std::shared_ptr<void> lease_, spare_;
-  saver saver_;  // last: it ends its work first, which uses the others
+  basic_saver<X> saver_;  // last: it ends its work first, which uses the others
 };
 using checkpoint_directory = basic_checkpoint_directory<void>;
 

@@ -15,7 +15,7 @@
 namespace holdfast {
 
 /// A checkpoint open for reading, without live objects. What it returns stays valid while it lives. Used by one thread.
-template <class>
+template <class X>
 class basic_checkpoint_file {
  public:
   /// Throws `io_error`, `format_error` or `integrity_error` for a file that is not a whole checkpoint. Reading one path
@@ -61,9 +61,9 @@ class basic_checkpoint_file {
     T value{};
     path = relative(path);
     if (!contains(path)) unknown(path);
-    state into;
+    basic_state<X> into;
     into.bind(path, value);
-    detail::restore_from(*reader_, detail::selection(*reader_, path), into, {});
+    detail::restore_from(*reader_, detail::basic_selection<X>(*reader_, path), into, {});
     return value;
   }
 
@@ -73,7 +73,7 @@ class basic_checkpoint_file {
     std::vector<detail::transfer> all;
     for (const entry& e : entries())
       if (e.kind == entry_kind::tensor && size_of(e.dtype) != 0) all.push_back({&e, nullptr});
-    detail::transfers(*reader_, std::move(all), true).run();
+    detail::basic_transfers<X>(*reader_, std::move(all), true).run();
   }
 
  private:

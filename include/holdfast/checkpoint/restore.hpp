@@ -77,13 +77,22 @@ class basic_apply_walk final : public walk {
   void identity(const std::string&, const std::string&) override {}
   presence present(const std::string& path) override { return chosen_.present(path); }
   std::vector<std::string> children(const std::string& path) override { return chosen_.children(path); }
-  void defer(restore_order order, std::function<void()> run) override { deferred_.emplace_back(order, std::move(run)); }
+  void defer(restore_order order, std::function<void()> run) override { deferred_.push_back({order, std::move(run)}); }
   std::shared_ptr<void>* made(const std::string& path, const void* type) override { return &made_[{chosen_.canonical(path), type}]; }
 
   const selection& chosen_;
   std::vector<assignment> assignments_;
-  std::vector<std::pair<restore_order, std::function<void()>>> deferred_;
-  std::map<std::pair<std::string, const void*>, std::shared_ptr<void>> made_;
+  struct deferred {
+    restore_order order;
+    std::function<void()> run;
+  };
+  struct shared_object {
+    std::string path;
+    const void* type;
+    friend auto operator<=>(const shared_object&, const shared_object&) = default;
+  };
+  std::vector<deferred> deferred_;
+  std::map<shared_object, std::shared_ptr<void>> made_;
 };
 using apply_walk = basic_apply_walk<void>;
 
@@ -103,25 +112,25 @@ std::unique_ptr<hdf5::reader> open_to_restore(const std::string& path, const res
 }
 
 /// Checks the whole plan, then makes the structure, then reads: see `restore`.
-template <class = void>
-restore_report restore_from(const hdf5::reader& from, const selection& chosen, state& bound, const restore_options& options) {
-  plan decided = plan_walk(from, chosen, options).run(bound);
+template <class X>
+restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& chosen, state& bound, const restore_options& options) {
+  plan decided = basic_plan_walk<X>(from, chosen, options).run(bound);
   if (!decided.ok()) throw mismatch_error(from.file(), std::move(decided.differences));
   const bool verified = options.verify != verify::off;
   if (options.verify == verify::before) {
     std::vector<transfer> all;
     for (const plan::item& i : decided.restored) all.push_back({from.find(i.from), nullptr});
-    transfers(from, std::move(all), true).run();
+    basic_transfers<X>(from, std::move(all), true).run();
   }
 
   restore_report report{.file = from.file(), .step = from.step(), .sealed = from.sealed(), .verified = verified};
   report.missing = std::move(decided.missing);
   report.unexpected = std::move(decided.unexpected);
   std::size_t total = decided.restored.size();
-  std::optional<transfers> content;
+  std::optional<basic_transfers<X>> content;
   const auto so_far = [&] { return partly(content ? content->done() : 0, total); };
   try {
-    apply_walk made(chosen);
+    basic_apply_walk<X> made(chosen);
     bound.visit(made);
     std::map<std::string_view, const assignment*> owners;  // by the path in the file whose data it is
     std::vector<transfer> reads;
@@ -161,10 +170,10 @@ restore_report restore_from(const hdf5::reader& from, const selection& chosen, s
 
 /// Decides what `restore` with the same arguments would do, as data. Throws `io_error`, `format_error` or
 /// `integrity_error` for a file that cannot be read, and `error` for a malformed pattern; differences are in the plan.
-template <class = void>
+template <class X = void>
 plan plan_restore(const std::string& path, const state& bound, const restore_options& options = {}) {
   const auto from = detail::open_reader(path, options.trust, nullptr, options.key);
-  return detail::plan_walk(*from, detail::selection(*from, options), options).run(bound);
+  return detail::basic_plan_walk<X>(*from, detail::basic_selection<X>(*from, options), options).run(bound);
 }
 
 /// Restores everything bound from the file. Strict unless told otherwise, as PyTorch's load_state_dict: every bound path
@@ -173,10 +182,10 @@ plan plan_restore(const std::string& path, const state& bound, const restore_opt
 /// do `io_error`, `format_error` and `integrity_error` for a file that cannot be opened. An error while data is read
 /// leaves the state partly restored, and its message says so; `verify::before` reads everything twice to make damage
 /// such an error from before the first change. Random generators are put back last.
-template <class = void>
+template <class X = void>
 restore_report restore(const std::string& path, state& bound, const restore_options& options = {}) {
   const auto from = detail::open_to_restore(path, options);
-  return detail::restore_from(*from, detail::selection(*from, options), bound, options);
+  return detail::restore_from(*from, detail::basic_selection<X>(*from, options), bound, options);
 }
 
 }  // namespace holdfast

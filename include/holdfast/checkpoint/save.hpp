@@ -38,7 +38,7 @@ struct save_options {
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
 /// call, for as long as the state has the same names, types, shapes and links; the memory that bytes are staged in is kept
 /// too, and what `state::version` says has not changed is not copied and digested again. Used by one thread.
-template <class>
+template <class X>
 class basic_saver {
  public:
   basic_saver() = default;
@@ -98,7 +98,7 @@ class basic_saver {
   };
 
   /// None where no item has one.
-  static versions versions_of(const detail::manifest& m) {
+  static versions versions_of(const detail::basic_manifest<X>& m) {
     versions all;
     if (std::none_of(m.items().begin(), m.items().end(), [](const auto& i) { return i.version.has_value(); })) return all;
     for (const auto& i : m.items()) all.push_back(i.version);
@@ -135,7 +135,7 @@ class basic_saver {
   /// Shares with the last file, where the file system can, the pages of what has not changed since; calls `visit(from, to)`
   /// for what was not shared.
   template <class F>
-  void share(io::file& to, io::storage& on, const detail::snapshot& snapshot, std::uint64_t end, F&& visit) const {
+  void share(io::file& to, io::storage& on, const detail::basic_snapshot<X>& snapshot, std::uint64_t end, F&& visit) const {
     std::uint64_t at = 0;
     std::unique_ptr<io::file> from;
     for (const auto& p : snapshot.parts()) {
@@ -166,21 +166,21 @@ class basic_saver {
 
   /// Writes a state that is where it lives, or staged in an image of the file.
   void write(const std::string& path, const versions& now, const save_options& options, std::span<std::byte> image) {
-    hdf5::layout& layout = *layout_;
-    detail::snapshot& snapshot = *snapshot_;
-    hdf5::trailer end{.end = layout.end, .index_offset = index_offset(layout), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
+    hdf5::basic_layout<X>& layout = *layout_;
+    detail::basic_snapshot<X>& snapshot = *snapshot_;
+    hdf5::basic_trailer<X> end{.end = layout.end, .index_offset = index_offset(layout), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
     end.counts = hdf5::counts_of(layout.entries, end.digest_block);
 
     io::storage& on = options.storage != nullptr ? *options.storage : io::posix();
-    io::durable_file file(on, path, options.recycle);
+    io::basic_durable_file<X> file(on, path, options.recycle);
     file->preallocate(end.file_bytes());
     choose(*file, options.io, end.file_bytes());
     snapshot.restart();
     if (last_.storage != nullptr && last_.key == options.key) snapshot.know(last_.index, unchanged(now, last_.of));
-    io::overlapped_writer writer(*file, pieces_, end.index_offset);
+    io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset);
     share(*file, on, snapshot, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
       while (from < to) {
-        const std::uint64_t n = std::min<std::uint64_t>(io::overlapped_writer::piece_bytes, to - from);
+        const std::uint64_t n = std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, to - from);
         const auto piece = image.empty() ? writer.piece().first(n) : image.subspan(from, n);
         snapshot.fill(from, piece, !image.empty());
         writer.write(from, piece);
@@ -236,9 +236,9 @@ class basic_saver {
     if (layout_ && layout_->fits(*manifest_, keyed)) return;
     last_ = {};
     staged_.clear();
-    layout_ = hdf5::compile(*manifest_, keyed);
+    layout_ = hdf5::compile<X>(*manifest_, keyed);
     try {
-      hdf5::detail::names(layout_->entries, "");  // what a reader would refuse is not written
+      hdf5::detail::basic_names<X>(layout_->entries, "");  // what a reader would refuse is not written
     } catch (const format_error&) {
       layout_.reset();
       throw error("the parts of this state that are shared have too many names: groups of links to groups of links; save them once, under a name of their own");
@@ -253,9 +253,9 @@ class basic_saver {
   }
 
   bool warned_ = false;
-  std::optional<detail::manifest> manifest_;
-  std::optional<hdf5::layout> layout_;
-  std::optional<detail::snapshot> snapshot_;  // of these two
+  std::optional<detail::basic_manifest<X>> manifest_;
+  std::optional<hdf5::basic_layout<X>> layout_;
+  std::optional<detail::basic_snapshot<X>> snapshot_;  // of these two
   last_file last_;
   io::staging_buffer pieces_, image_;
   versions staged_;                              // what is in image_
@@ -267,15 +267,15 @@ using saver = basic_saver<void>;
 /// under its name when this returns, and not there at all otherwise. Needs about 24 MiB beside the state, whatever its
 /// size. Throws `error` for a state that cannot be one file, `io_error` where the operating system refuses; a file that
 /// was there before is then still what it was.
-template <class = void>
-void save(const std::string& path, const state& bound, const save_options& options = {}) { saver().save(path, bound, options); }
+template <class X = void>
+void save(const std::string& path, const state& bound, const save_options& options = {}) { basic_saver<X>().save(path, bound, options); }
 
 /// Copies everything bound and returns: the state may be changed while the copy is written in the background. Needs as
 /// much memory as the state has bytes; a `saver` or `checkpoint_directory` keeps it for the next save, which this does not.
 /// Keep what it returns: its destruction waits for the writing to end.
-template <class = void>
+template <class X = void>
 [[nodiscard]] pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}) {
-  auto own = std::make_shared<saver>();
+  auto own = std::make_shared<basic_saver<X>>();
   return {own->save_async(path, bound, options), own};
 }
 

@@ -21,7 +21,7 @@ namespace holdfast::detail {
 /// The bytes of a checkpoint's HDF5 part in file order: a layout's metadata with the state's tensors in their places. What
 /// is digested is the copy that goes to the file, so that digest and file agree whatever happens to the program's memory
 /// meanwhile. It is used for one save after the other, and refers to the manifest.
-template <class>
+template <class X>
 class basic_snapshot {
  public:
   /// A tensor with bytes: where in the file they lie, and where they are now.
@@ -32,7 +32,7 @@ class basic_snapshot {
     bool known = false;  ///< its content is that of the index given to `know`
   };
 
-  basic_snapshot(const hdf5::layout& layout, const manifest& m, const seal_key& key = {}) : layout_(layout), key_(key), digest_(digest_block, key) {
+  basic_snapshot(const hdf5::basic_layout<X>& layout, const basic_manifest<X>& m, const seal_key& key = {}) : layout_(layout), key_(key), digest_(digest_block, key) {
     result_.entries = layout.entries;
     result_.first_block.resize(layout.entries.size());
     for (std::size_t i = 0; i < layout.entries.size(); ++i) {
@@ -84,7 +84,7 @@ class basic_snapshot {
 
   /// The digest of every byte before `end` that belongs to no tensor.
   digest metadata_digest(std::uint64_t end) const {
-    stream_digest d(key_);
+    basic_stream_digest<X> d(key_);
     std::vector<std::byte> piece(std::size_t{64} << 10);
     const auto take = [&](std::uint64_t from, std::uint64_t to) {
       while (from < to) {
@@ -168,11 +168,11 @@ class basic_snapshot {
     result_.blocks.insert(result_.blocks.end(), blocks.begin(), blocks.end());
   }
 
-  const hdf5::layout& layout_;
+  const hdf5::basic_layout<X>& layout_;
   hdf5::index result_;
   std::vector<part> parts_;
   seal_key key_;
-  block_digest digest_;
+  basic_block_digest<X> digest_;
 };
 using snapshot = basic_snapshot<void>;
 

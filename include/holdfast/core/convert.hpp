@@ -1,7 +1,6 @@
 #pragma once
 #include <algorithm>
 #include <bit>
-#include <complex>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +11,17 @@
 namespace holdfast {
 
 namespace detail {
+
+/// As std::complex, whose header is dear.
+template <class T>
+struct complex_number {
+  using value_type = T;
+  T real = 0, imaginary = 0;
+  complex_number() = default;
+  explicit complex_number(T x) : real(x) {}
+  template <class U>
+  explicit complex_number(const complex_number<U>& x) : real(static_cast<T>(x.real)), imaginary(static_cast<T>(x.imaginary)) {}
+};
 
 /// Calls `f` with a null pointer to the C++ type of a dtype.
 template <class F>
@@ -30,8 +40,8 @@ void with_type(dtype t, F&& f) {
     case dtype::bfloat16: return f(static_cast<bfloat16*>(nullptr));
     case dtype::float32: return f(static_cast<float*>(nullptr));
     case dtype::float64: return f(static_cast<double*>(nullptr));
-    case dtype::complex64: return f(static_cast<std::complex<float>*>(nullptr));
-    case dtype::complex128: return f(static_cast<std::complex<double>*>(nullptr));
+    case dtype::complex64: return f(static_cast<complex_number<float>*>(nullptr));
+    case dtype::complex128: return f(static_cast<complex_number<double>*>(nullptr));
     case dtype::float8_e4m3fn: return f(static_cast<float8_e4m3fn*>(nullptr));
     case dtype::float8_e5m2: return f(static_cast<float8_e5m2*>(nullptr));
     case dtype::string: return;
@@ -151,7 +161,7 @@ void convert(const std::byte* in, dtype from, std::byte* out, dtype to, std::siz
     case detail::family::signed_integer: return detail::convert_through<std::int64_t>(in, from, out, to, count);
     case detail::family::unsigned_integer: return detail::convert_through<std::uint64_t>(in, from, out, to, count);
     case detail::family::real: return detail::convert_through<double>(in, from, out, to, count);
-    case detail::family::complex: return detail::convert_through<std::complex<double>>(in, from, out, to, count);
+    case detail::family::complex: return detail::convert_through<detail::complex_number<double>>(in, from, out, to, count);
     case detail::family::text: return;
   }
 }

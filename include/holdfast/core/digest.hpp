@@ -20,6 +20,7 @@ struct digest {
   friend bool operator==(const digest&, const digest&) = default;
 
   /// 32 hexadecimal digits, as `xxh128sum` prints them.
+  template <class = void>
   std::string text() const {
     std::string s(2 * bytes.size(), '0');
     for (std::size_t i = 0; i < bytes.size(); ++i) {
@@ -52,7 +53,8 @@ using seal_key = std::shared_ptr<const keyed_digest>;
 
 namespace detail {
 
-inline digest canonical(XXH128_hash_t h) {
+template <class = void>
+digest canonical(XXH128_hash_t h) {
   XXH128_canonical_t c;
   XXH128_canonicalFromHash(&c, h);
   digest d;
@@ -60,12 +62,14 @@ inline digest canonical(XXH128_hash_t h) {
   return d;
 }
 
-inline digest digest_of(std::span<const std::byte> bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
+template <class = void>
+digest digest_of(std::span<const std::byte> bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
 
 /// A digest over bytes that come in pieces: XXH3-128, or that of a key.
-class stream_digest {
+template <class>
+class basic_stream_digest {
  public:
-  explicit stream_digest(const seal_key& key = {}) : keyed_(key ? key->start() : nullptr), state_(XXH3_createState(), &XXH3_freeState) {
+  explicit basic_stream_digest(const seal_key& key = {}) : keyed_(key ? key->start() : nullptr), state_(XXH3_createState(), &XXH3_freeState) {
     if (!state_) throw std::bad_alloc();
     XXH3_128bits_reset(state_.get());
   }
@@ -86,8 +90,10 @@ class stream_digest {
   std::unique_ptr<keyed_digest::stream> keyed_;
   std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
 };
+using stream_digest = basic_stream_digest<void>;
 
-inline digest digest_of(std::span<const std::byte> bytes, const seal_key& key) {
+template <class = void>
+digest digest_of(std::span<const std::byte> bytes, const seal_key& key) {
   if (!key) return digest_of(bytes);
   stream_digest d(key);
   d.update(bytes);
@@ -101,15 +107,17 @@ inline constexpr std::uint64_t digest_block = std::uint64_t{1} << 20;
 constexpr std::uint64_t blocks_in(std::uint64_t bytes, std::uint64_t block) { return bytes / block + (bytes % block != 0); }
 
 /// The digest of content whose blocks have these digests: the only one, or the digest of them all in order.
-inline digest root_of(std::span<const digest> blocks, const seal_key& key = {}) {
+template <class = void>
+digest root_of(std::span<const digest> blocks, const seal_key& key = {}) {
   if (blocks.size() == 1) return blocks.front();
   return digest_of(std::as_bytes(blocks), key);
 }
 
 /// Digests content that comes in order, in pieces of any size, block by block.
-class block_digest {
+template <class X>
+class basic_block_digest {
  public:
-  explicit block_digest(std::uint64_t block = digest_block, const seal_key& key = {}) : block_(block), partial_(key) {}
+  explicit basic_block_digest(std::uint64_t block = digest_block, const seal_key& key = {}) : block_(block), partial_(key) {}
 
   void update(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
@@ -144,8 +152,9 @@ class block_digest {
   }
   std::uint64_t block_, filled_ = 0;
   std::vector<digest> blocks_;
-  stream_digest partial_;
+  basic_stream_digest<X> partial_;
 };
+using block_digest = basic_block_digest<void>;
 
 }  // namespace detail
 }  // namespace holdfast

@@ -1,7 +1,6 @@
 #pragma once
 #include <array>
 #include <bit>
-#include <complex>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <type_traits>
 
 #include <holdfast/core/narrow_float.hpp>
+#include <holdfast/core/standard.hpp>
 
 namespace holdfast {
 
@@ -79,11 +79,11 @@ template <> struct dtype_of<float> {
 template <> struct dtype_of<double> {
   static constexpr dtype value = dtype::float64;
 };
-template <> struct dtype_of<std::complex<float>> {
-  static constexpr dtype value = dtype::complex64;
-};
-template <> struct dtype_of<std::complex<double>> {
-  static constexpr dtype value = dtype::complex128;
+/// std::complex<float> and std::complex<double>.
+template <class T>
+  requires(detail::standard<T, "complex"> && (std::is_same_v<typename T::value_type, float> || std::is_same_v<typename T::value_type, double>))
+struct dtype_of<T> {
+  static constexpr dtype value = std::is_same_v<typename T::value_type, float> ? dtype::complex64 : dtype::complex128;
 };
 template <> struct dtype_of<float16> {
   static constexpr dtype value = dtype::float16;

@@ -95,7 +95,7 @@ class basic_manifest final : public walk {
     if (refreshing_) return refresh_tensor(path, std::move(view));
     if (view.bytes() != 0) {
       if (const item* first = tied(view)) return add_alias(path, first->entry.path);
-      tensors_.emplace(view.data(), items_.size());
+      tensors_.emplace(view.data(), number{items_.size()});
     }
     entry e{.path = path, .dtype = view.dtype(), .shape = view.shape(), .bytes = view.bytes(), .place = view.space()};
     add(std::move(e), std::move(view));
@@ -114,11 +114,11 @@ class basic_manifest final : public walk {
     if (!same_) return;
     if (view.data() != i->view.data() && view.bytes() != 0) {
       for (auto [at, end] = tensors_.equal_range(i->view.data()); at != end; ++at) {
-        if (at->second != i->visit) continue;
+        if (at->second.of_item != i->visit) continue;
         tensors_.erase(at);
         break;
       }
-      tensors_.emplace(view.data(), i->visit);
+      tensors_.emplace(view.data(), number{i->visit});
     }
     i->view = std::move(view);
   }
@@ -126,7 +126,7 @@ class basic_manifest final : public walk {
   /// The tensor that is the same memory, if there is one.
   const item* tied(const tensor_view& view) const {
     for (auto [at, end] = tensors_.equal_range(view.data()); at != end; ++at) {
-      const item& first = items_[refreshing_ ? visits_[at->second] : at->second];
+      const item& first = items_[refreshing_ ? visits_[at->second.of_item] : at->second.of_item];
       if (same_memory(first.view, view)) return &first;
     }
     return nullptr;
@@ -170,7 +170,7 @@ class basic_manifest final : public walk {
 
   bool seen(const std::string& path, const void* address, const void* type) override {
     shared_ = true;
-    const auto [at, is_new] = objects_.try_emplace({address, type}, path, items_.size());
+    const auto [at, is_new] = objects_.insert({{address, type}, {path, items_.size()}});
     if (is_new) return false;
     const auto& [first, begin] = at->second;
     if (within(path, first)) throw error("/" + path + " points back to /" + first + ", which it is a part of; a checkpoint cannot hold a cycle");
@@ -207,8 +207,19 @@ class basic_manifest final : public walk {
   std::vector<std::size_t> visits_;  // which of them a visit gave
   std::size_t versions_, next_ = 0;
   bool refreshing_ = false, same_ = true, shared_ = false;
-  std::unordered_multimap<const std::byte*, std::size_t> tensors_;
-  std::map<std::pair<const void*, const void*>, std::pair<std::string, std::size_t>> objects_;  // first path and its first item
+  struct number {
+    std::size_t of_item;
+  };
+  struct shared_object {
+    const void *address, *type;
+    friend auto operator<=>(const shared_object&, const shared_object&) = default;
+  };
+  struct visited {
+    std::string first_path;
+    std::size_t first_item;
+  };
+  std::unordered_multimap<const std::byte*, number> tensors_;
+  std::map<shared_object, visited> objects_;
 };
 using manifest = basic_manifest<void>;
 

@@ -19,13 +19,14 @@ namespace holdfast {
 
 /// Names bound to live objects, by reference: what one checkpoint holds. Every bound object must outlive the state and
 /// stay where it is. A state may be saved and restored any number of times, by one thread at a time.
-class state {
+template <class>
+class basic_state {
  public:
   /// Binds an object under a path such as "model" or "optimizer/state". Throws `error` if the path is malformed, is
   /// bound already, or lies in /holdfast. That one leaf lies inside another is found when the state is first saved or
   /// restored, since it can depend on the objects.
   template <class T>
-  state& bind(std::string_view path, T& object) {
+  basic_state& bind(std::string_view path, T& object) {
     static_assert(!std::is_const_v<T> || checkpointable<T>, "holdfast::traits is not specialised for this type");
     return add(path, [target = &object](visitor& v) { v.here(*target); });
   }
@@ -33,7 +34,7 @@ class state {
   /// Binds a view: `tensor(pointer, {rows, cols})`, a std::span. What it refers to must outlive the state.
   template <class T>
     requires(!std::is_lvalue_reference_v<T>)
-  state& bind(std::string_view path, T&& view) {
+  basic_state& bind(std::string_view path, T&& view) {
     static_assert(is_view<std::remove_const_t<T>>,
                   "bind takes lvalues: a temporary would be gone before it is saved (only views may be bound as rvalues)");
     return add(path, [view = std::make_shared<T>(std::forward<T>(view))](visitor& v) { v.here(*view); });
@@ -42,7 +43,7 @@ class state {
   /// Declares what this run has, so that nothing of it is forgotten: `expects({role::model, role::rng, {role::data_order,
   /// "loader"}})`. Of what is declared and has nothing bound at or below its path, a save warns once (`on_warning`), and
   /// a restore throws `mismatch_error`.
-  state& expects(std::initializer_list<expected_role> roles) {
+  basic_state& expects(std::initializer_list<expected_role> roles) {
     for (const expected_role& r : roles) expected_.push_back(r);
     return *this;
   }
@@ -51,11 +52,15 @@ class state {
   /// the weights of a frozen trunk: a `saver` or `checkpoint_directory` then neither copies nor digests them again, and
   /// shares their blocks with the last file where the file system can. A tensor that changes while its counter stays is
   /// saved as it was. The counter must outlive the state; of several that match, the last one counts.
-  state& version(std::string_view pattern, const std::uint64_t& counter) {
-    versions_.emplace_back(detail::pattern(pattern), &counter);
+  basic_state& version(std::string_view pattern, const std::uint64_t& counter) {
+    versions_.push_back({detail::pattern(pattern), &counter});
     return *this;
   }
-  const std::vector<std::pair<detail::pattern, const std::uint64_t*>>& versions() const noexcept { return versions_; }
+  struct versioned {
+    detail::pattern which;
+    const std::uint64_t* counter;
+  };
+  const std::vector<versioned>& versions() const noexcept { return versions_; }
 
   /// The declared roles that nothing is bound for.
   std::vector<expected_role> unbound_roles() const {
@@ -85,7 +90,7 @@ class state {
     std::function<void(visitor&)> visit;
   };
 
-  state& add(std::string_view path, std::function<void(visitor&)> visit) {
+  basic_state& add(std::string_view path, std::function<void(visitor&)> visit) {
     std::string checked = detail::checked_path(path);
     if (!names_.insert(checked).second) throw error("/" + checked + " is bound twice; give every object a name of its own");
     bindings_.push_back({std::move(checked), std::move(visit)});
@@ -95,7 +100,8 @@ class state {
   std::vector<binding> bindings_;
   std::set<std::string, std::less<>> names_;
   std::vector<expected_role> expected_;
-  std::vector<std::pair<detail::pattern, const std::uint64_t*>> versions_;
+  std::vector<versioned> versions_;
 };
+using state = basic_state<void>;
 
 }  // namespace holdfast

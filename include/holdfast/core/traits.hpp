@@ -17,6 +17,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <holdfast/core/standard.hpp>
 #include <holdfast/core/tensor_view.hpp>
 
 namespace holdfast {
@@ -48,16 +49,6 @@ inline constexpr bool is_view<tensor_ref<T>> = true;
 template <>
 inline constexpr bool is_view<tensor_view> = true;
 
-/// Text as a template argument.
-template <std::size_t N>
-struct fixed_string {
-  char s[N]{};
-  constexpr fixed_string(const char (&text)[N]) {
-    for (std::size_t i = 0; i < N; ++i) s[i] = text[i];
-  }
-  constexpr std::string_view view() const { return {s, N - 1}; }
-};
-
 namespace detail {
 
 /// The member's own name, cut from the compiler's spelling of this function, which ends in "...&type::name]" or
@@ -71,25 +62,6 @@ constexpr std::string_view member_name() {
   while (!text.empty() && (text.back() == ')' || text.back() == ' ')) text.remove_suffix(1);
   return text.substr(text.rfind(':') + 1);
 }
-
-template <class T>
-consteval auto spelling() { return std::string_view(__PRETTY_FUNCTION__); }
-
-/// "list" for a std::list of whatever, nothing for what is no instance of a class template of namespace std.
-template <class T>
-inline constexpr std::string_view standard_name = [] {
-  std::string_view text = spelling<T>();
-  text.remove_suffix(text.size() - 1 - text.find_last_not_of("]; "));
-  text.remove_prefix(text.find_first_not_of(' ', text.find('=') + 1));
-  if (!text.starts_with("std::") || !text.ends_with('>')) return std::string_view();
-  text = text.substr(0, text.find('<'));
-  return text.substr(text.rfind(':') + 1);
-}();
-
-/// An instance of one of these class templates of namespace std. Types are recognised by their names where the header that has
-/// them is dear: only the programs that use such a type include it.
-template <class T, fixed_string... Names>
-concept standard = ((standard_name<T> == Names.view()) || ...);
 
 }  // namespace detail
 

@@ -20,19 +20,20 @@ namespace holdfast::hdf5 {
 
 /// The HDF5 part of a checkpoint without its payload: what libhdf5 writes for a manifest, held in memory, and where
 /// each tensor's bytes go. Compiled once and used for every save of a state whose manifest is the same.
-struct layout {
-  std::vector<entry> entries;  ///< of the manifest it was compiled from, by path, with offsets
-  memory_image image;          ///< everything outside the payload
-  std::uint64_t end = 0;       ///< HDF5's end of allocation
+template <class X>
+struct basic_layout {
+  std::vector<entry> entries;   ///< of the manifest it was compiled from, by path, with offsets
+  basic_memory_image<X> image;  ///< everything outside the payload
+  std::uint64_t end = 0;        ///< HDF5's end of allocation
   std::uint64_t step_offset = 0, digests_offset = 0, digests_bytes = 0;
   bool keyed = false;  ///< whether it says that digests are made with a key
 
-  template <class = void>
   bool fits(const holdfast::detail::manifest& m, bool with_key = false) const {
     return keyed == with_key && std::equal(entries.begin(), entries.end(), m.items().begin(), m.items().end(),
                                            [](const entry& a, const auto& item) { return holdfast::detail::same_layout(a, item.entry); });
   }
 };
+using layout = basic_layout<void>;
 
 /// Names below /holdfast.
 inline constexpr const char* library_group = "holdfast";
@@ -166,9 +167,9 @@ constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (
 /// descending element size, which keeps every one of them aligned for `map`. Costs 10 to 20 microseconds a dataset.
 /// Calls libhdf5; everything else in a save does not.
 template <class X = void>
-layout compile(const holdfast::detail::manifest& m, bool keyed = false) {
+basic_layout<X> compile(const holdfast::detail::manifest& m, bool keyed = false) {
   const quiet_errors quiet;
-  layout result;
+  basic_layout<X> result;
   result.keyed = keyed;
   std::uint64_t small_bytes = 8, names = 0;
   std::vector<std::size_t> order;

@@ -81,17 +81,17 @@ namespace detail {
 
 /// libhdf5's view of a memory_image: its file struct, which must begin with the library's own. Exceptions do not cross
 /// libhdf5; a failed read is reported as a failure.
-template <class>
+template <class X>
 struct basic_image_file {
   H5FD_t base;
-  memory_image* image;
+  basic_memory_image<X>* image;
   haddr_t end_of_allocation;
 
   static basic_image_file& of(H5FD_t* f) { return *reinterpret_cast<basic_image_file*>(f); }
   static const basic_image_file& of(const H5FD_t* f) { return *reinterpret_cast<const basic_image_file*>(f); }
 
   static H5FD_t* open(const char*, unsigned, hid_t access, haddr_t) {
-    const auto* image = static_cast<memory_image* const*>(H5Pget_driver_info(access));
+    const auto* image = static_cast<basic_memory_image<X>* const*>(H5Pget_driver_info(access));
     basic_image_file* file = image == nullptr ? nullptr : new (std::nothrow) basic_image_file{{}, *image, 0};
     return file == nullptr ? nullptr : &file->base;
   }
@@ -127,11 +127,11 @@ struct basic_image_file {
     return 0;
   }
 };
-using image_file = basic_image_file<void>;
 
 /// The driver. The struct differs across HDF5 1.10 to 2.0, so its members are set by name.
-template <class = void>
+template <class X>
 const H5FD_class_t& image_driver() {
+  using image_file = basic_image_file<X>;
   static const H5FD_class_t driver = [] {
     H5FD_class_t c{};
 #ifdef H5FD_CLASS_VERSION
@@ -143,7 +143,7 @@ const H5FD_class_t& image_driver() {
     c.name = "holdfast_memory";
     c.maxaddr = HADDR_MAX;
     c.fc_degree = H5F_CLOSE_STRONG;
-    c.fapl_size = sizeof(memory_image*);
+    c.fapl_size = sizeof(basic_memory_image<X>*);
     c.open = &image_file::open;
     c.close = &image_file::close;
     c.query = &image_file::query;
@@ -163,12 +163,12 @@ const H5FD_class_t& image_driver() {
 
 /// A file access property list that makes libhdf5 work on `image`. Both must outlive the file: the list holds the
 /// driver, which libhdf5 still calls on closing the file after it has let go of it.
-template <class = void>
-handle image_access(memory_image& image) {
+template <class X>
+handle image_access(basic_memory_image<X>& image) {
   handle access = checked(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose, "H5Pcreate");
-  memory_image* pointer = &image;
+  basic_memory_image<X>* pointer = &image;
   // Registered for this list, which keeps it: an identifier kept here would mean another driver after an H5close.
-  const handle driver = checked(H5FDregister(&detail::image_driver()), &H5FDunregister, "cannot register the memory file driver");
+  const handle driver = checked(H5FDregister(&detail::image_driver<X>()), &H5FDunregister, "cannot register the memory file driver");
   checked(H5Pset_driver(access.get(), driver.get(), &pointer), "H5Pset_driver");
   checked(H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG), "H5Pset_fclose_degree");
   return access;

@@ -22,12 +22,13 @@ namespace detail {
 /// Every name of a file's entries: a second name of shared data gets what it names and, where that is a group, everything
 /// below it, links in it included. That multiplies: groups of links to groups of links have more names than memory holds,
 /// so there is a limit, in proportion to the file, which a save keeps too.
-struct names {
+template <class>
+struct basic_names {
   std::vector<entry> entries;       ///< by path
   std::vector<std::size_t> origin;  ///< which of the given entries has the data of each
 
   /// `given` is sorted by path. Throws `format_error` beginning with `file`.
-  names(const std::vector<entry>& given, const std::string& file) : given_(given), file_(file) {
+  basic_names(const std::vector<entry>& given, const std::string& file) : given_(given), file_(file) {
     for (const entry& e : given) bytes_ += e.path.size();
     most_bytes_ = (std::uint64_t{1} << 26) + 256 * bytes_;
     for (std::size_t i = 0; i < given.size(); ++i) {
@@ -94,6 +95,7 @@ struct names {
   std::vector<std::pair<entry, std::size_t>> all_;
   std::uint64_t bytes_ = 0, most_bytes_ = 0;
 };
+using names = basic_names<void>;
 
 }  // namespace detail
 

@@ -23,26 +23,26 @@
 namespace holdfast::hdf5 {
 
 /// A sealed checkpoint, read at the offsets its index gives. It calls no function of libhdf5.
-template <class>
+template <class X>
 class basic_sealed_reader final : public reader {
  public:
   /// The trailer of a sealed file, nothing for a file without one. Throws `format_error` for what is no HDF5 file.
-  static std::optional<trailer> trailer_of(const io::file& file) {
+  static std::optional<basic_trailer<X>> trailer_of(const io::file& file) {
     const std::uint64_t size = file.size();
     if (size == 0) throw format_error(file.path() + ": expected a checkpoint, found an empty file");
     std::array<std::byte, 8> start{};
     if (size >= start.size()) file.read_at(0, start);
     if (std::memcmp(start.data(), "\x89HDF\r\n\x1a\n", start.size()) != 0)
       throw format_error(file.path() + ": expected a checkpoint, found a file that is not HDF5 (it does not begin with HDF5's signature)");
-    if (size < trailer::bytes) return std::nullopt;
-    std::array<std::byte, trailer::bytes> end;
-    file.read_at(size - trailer::bytes, end);
-    return trailer::decode(end, size, file.path());
+    if (size < basic_trailer<X>::bytes) return std::nullopt;
+    std::array<std::byte, basic_trailer<X>::bytes> end;
+    file.read_at(size - basic_trailer<X>::bytes, end);
+    return basic_trailer<X>::decode(end, size, file.path());
   }
 
   /// Reads and verifies the index; a file that was sealed with a key needs it. Throws `integrity_error` or `format_error`.
   /// With `on_demand` the index is read when it is asked for: all of it, or the few pages that tell of one entry.
-  basic_sealed_reader(std::shared_ptr<io::file> opened, const trailer& t, const seal_key& key = {}, bool on_demand = false) : reader(opened->path(), true), disk_(std::move(opened)), trailer_(t) {
+  basic_sealed_reader(std::shared_ptr<io::file> opened, const basic_trailer<X>& t, const seal_key& key = {}, bool on_demand = false) : reader(opened->path(), true), disk_(std::move(opened)), trailer_(t) {
     key_ = key;
     if (t.keyed && !key) throw integrity_error(file() + ": was sealed with a key, which alone can verify it; pass it as .key");
     if (key && !t.keyed) throw integrity_error(file() + ": expected a seal made with the key, found one made without any; do not trust it, or leave .key out");
@@ -179,7 +179,7 @@ class basic_sealed_reader final : public reader {
   }
 
   std::shared_ptr<io::file> disk_;
-  trailer trailer_;
+  basic_trailer<X> trailer_;
   std::vector<digest> index_digests_;
   mutable std::once_flag once_;
   mutable bool loaded_ = false;

@@ -2,10 +2,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <holdfast/io/posix.hpp>
@@ -15,14 +15,15 @@ namespace holdfast::io {
 /// A file that appears under its name whole and durable, or not at all. It is written under a name of its own in the
 /// same folder; `commit` makes the content durable, then gives it its name, then makes the name durable. Without a
 /// commit nothing of it remains. (The order is what the crash-state replays of ALICE, OSDI 2014, leave as correct.)
-class durable_file {
+template <class>
+class basic_durable_file {
  public:
   /// The names of files that were being written when their process died start with this.
   static constexpr const char* temporary_prefix = ".holdfast-";
 
   /// With `recycled`, a file of the same folder that is no longer needed, its blocks are written again if nobody else uses
   /// it. It is gone in any case.
-  durable_file(storage& on, std::string path, const std::string& recycled = {}) : on_(on), path_(std::move(path)), folder_(detail::parent_of(path_)) {
+  basic_durable_file(storage& on, std::string path, const std::string& recycled = {}) : on_(on), path_(std::move(path)), folder_(detail::parent_of(path_)) {
     const std::size_t slash = path_.rfind('/');
     const std::string name = slash == std::string::npos ? path_ : path_.substr(slash + 1);
     if (name.empty() || name == "." || name == "..") detail::fail(path_, "cannot create: the path names a folder", EISDIR);
@@ -34,10 +35,10 @@ class durable_file {
       throw io_error(path_ + ": cannot create a file in " + folder_, e.code());
     }
   }
-  durable_file(const durable_file&) = delete;
-  durable_file& operator=(const durable_file&) = delete;
+  basic_durable_file(const basic_durable_file&) = delete;
+  basic_durable_file& operator=(const basic_durable_file&) = delete;
 
-  ~durable_file() {
+  ~basic_durable_file() {
     if (committed_) return;
     file_.reset();
     discard(temporary_);  // the error that brought us here is the one to report
@@ -72,7 +73,11 @@ class durable_file {
 
   static std::string unique() {
     static std::atomic<std::uint64_t> counter{0};
-    static const std::uint64_t process = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
+    static const std::uint64_t process = [] {
+      std::uint64_t number = 0;
+      if (::getrandom(&number, sizeof number, 0) != sizeof number) detail::fail("getrandom", "cannot name a temporary file");
+      return number;
+    }();
     return std::to_string(::getpid()) + "-" + std::to_string(process % 1000000007) + "-" + std::to_string(counter++);
   }
 
@@ -81,5 +86,6 @@ class durable_file {
   std::unique_ptr<file> file_;
   bool committed_ = false;
 };
+using durable_file = basic_durable_file<void>;
 
 }  // namespace holdfast::io

@@ -29,14 +29,16 @@ namespace holdfast::io {
 
 namespace detail {
 
-[[noreturn]] inline void fail(const std::string& path, const char* what, int code = errno) {
+template <class = void>
+[[noreturn]] void fail(const std::string& path, const char* what, int code = errno) {
   std::string advice;
   if (code == ENOSPC || code == EDQUOT) advice = " (free some space, or save elsewhere; existing files are unchanged)";
   throw io_error(path + ": " + what + advice, std::error_code(code, std::generic_category()));
 }
 
 /// The folder that holds `path`.
-inline std::string parent_of(const std::string& path) {
+template <class = void>
+std::string parent_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/"
                                                        : path.substr(0, slash);
@@ -67,9 +69,10 @@ auto uninterrupted(Call call) {
   return result;
 }
 
-class posix_file final : public file {
+template <class>
+class basic_posix_file final : public file {
  public:
-  posix_file(std::string path, descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  basic_posix_file(std::string path, descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   const std::string& path() const override { return path_; }
 
@@ -132,7 +135,7 @@ class posix_file final : public file {
   }
 
   bool share(const file& from, std::uint64_t offset, std::uint64_t bytes) override {
-    const auto* const other = dynamic_cast<const posix_file*>(&from);
+    const auto* const other = dynamic_cast<const basic_posix_file*>(&from);
     if (other == nullptr) return false;
     file_clone_range range{.src_fd = other->fd_.get(), .src_offset = offset, .src_length = bytes, .dest_offset = offset};
     return ::ioctl(fd_.get(), FICLONERANGE, &range) == 0;
@@ -194,15 +197,17 @@ class posix_file final : public file {
   std::string path_;
   descriptor fd_, direct_;
 };
+using posix_file = basic_posix_file<void>;
 
 }  // namespace detail
 
 /// The operating system's own files.
-class posix_storage : public storage {
+template <class X>
+class basic_posix_storage : public storage {
  public:
   /// The file is locked for as long as it is open, which tells `remove_abandoned` that its writer lives.
   std::unique_ptr<file> create(const std::string& path, const std::string& shown_as) override {
-    auto made = std::make_unique<detail::posix_file>(shown_as, detail::descriptor());  // first: without memory for it there is no file
+    auto made = std::make_unique<detail::basic_posix_file<X>>(shown_as, detail::descriptor());  // first: without memory for it there is no file
     do {
       made->take(opened(path, O_RDWR | O_CREAT | O_EXCL, "cannot create"));
     } while (made->links() == 0);  // it was deleted before it was locked
@@ -215,11 +220,11 @@ class posix_storage : public storage {
     if (::fstat(fd.get(), &s) != 0) detail::fail(path, "cannot stat");
     if (S_ISDIR(s.st_mode)) detail::fail(path, "cannot open as a checkpoint (checkpoint_directory reads a folder of them)", EISDIR);
     if (!S_ISREG(s.st_mode)) detail::fail(path, "cannot open: not a regular file", EINVAL);
-    return std::make_unique<detail::posix_file>(path, std::move(fd));
+    return std::make_unique<detail::basic_posix_file<X>>(path, std::move(fd));
   }
 
   std::unique_ptr<file> recycle(const std::string& retired, const std::string& path, const std::string& shown_as) override {
-    auto taken = std::make_unique<detail::posix_file>(shown_as, detail::descriptor(detail::uninterrupted([&] { return ::open(retired.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); })));
+    auto taken = std::make_unique<detail::basic_posix_file<X>>(shown_as, detail::descriptor(detail::uninterrupted([&] { return ::open(retired.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); })));
     if (!taken->sole_user()) return nullptr;
     taken->lock();
     try {
@@ -312,10 +317,12 @@ class posix_storage : public storage {
     return detail::descriptor(fd);
   }
 };
+using posix_storage = basic_posix_storage<void>;
 
 /// The storage that is used where none is given.
-inline storage& posix() {
-  static posix_storage instance;
+template <class X = void>
+storage& posix() {
+  static basic_posix_storage<X> instance;
   return instance;
 }
 
