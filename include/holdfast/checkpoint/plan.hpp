@@ -60,6 +60,7 @@ class basic_selection {
         throw error("rename {\"" + r.from + "\", \"" + r.to + "\"}: expected the same wildcards on both sides");
     }
     std::vector<bool> used(renames.size());
+    items_.reserve(from.entries().size());
     for (const entry& e : from.entries()) {
       std::string path = e.path;
       for (std::size_t i = 0; i < renames.size(); ++i) {
@@ -194,6 +195,8 @@ class basic_plan_walk final : public walk {
       : walk(pass::plan), from_(from), chosen_(chosen), options_(options), taken_(chosen.items().size()) {
     result_.file = from.file();
     result_.sealed = from.sealed();
+    result_.restored.reserve(chosen.items().size());
+    matches_.reserve(chosen.items().size());
   }
 
   plan run(const state& bound) {
@@ -208,15 +211,15 @@ class basic_plan_walk final : public walk {
 
  private:
   struct match {
-    std::string path;
+    std::size_t item;  ///< of what is restored
     const entry* source;
-    tensor_view view;
+    tensor_handle object;
     const void* where;  ///< its memory, or the object itself that has none yet
   };
 
   void tensor(const std::string& path, const tensor_handle& object) override {
     if (!chosen_.selected(path)) return;
-    tensor_view view = object.view(object.object);
+    const tensor_view view = object.view(object.object);
     const auto expected = [&] { return describe(view.dtype(), view.shape()); };
     const entry* e = take(path, expected);
     if (e == nullptr) return;
@@ -243,7 +246,7 @@ class basic_plan_walk final : public walk {
     }
     result_.restored.push_back({path, e->path, e->dtype, e->shape, e->bytes, converts});
     const void* const where = view.bytes() != 0 ? view.data() : object.object;
-    matches_.push_back({path, e, std::move(view), where});
+    matches_.push_back({result_.restored.size() - 1, e, object, where});
   }
 
   void container(const std::string& path) override {
@@ -331,8 +334,9 @@ class basic_plan_walk final : public walk {
     for (std::size_t i = 0; i < matches_.size(); ++i) {
       for (std::size_t j = i + 1; j < matches_.size() && matches_[j].where == matches_[i].where; ++j) {
         const match &a = matches_[i], &b = matches_[j];
-        if (a.source->bytes + b.source->bytes == 0 || !same_memory(a.view, b.view) || chosen_.canonical(a.path) == chosen_.canonical(b.path)) continue;
-        differ(difference::kind::aliasing, b.path, "one tensor with /" + a.path, "a tensor of its own", "restore one of them with .only or .except, or bind them apart");
+        const std::string &one = result_.restored[a.item].path, &other = result_.restored[b.item].path;
+        if (a.source->bytes + b.source->bytes == 0 || !same_memory(a.object.view(a.object.object), b.object.view(b.object.object)) || chosen_.canonical(one) == chosen_.canonical(other)) continue;
+        differ(difference::kind::aliasing, other, "one tensor with /" + one, "a tensor of its own", "restore one of them with .only or .except, or bind them apart");
       }
     }
   }

@@ -49,7 +49,7 @@ struct assignment {
 template <class>
 class basic_apply_walk final : public walk {
  public:
-  explicit basic_apply_walk(const selection& chosen) : walk(pass::apply), chosen_(chosen) {}
+  explicit basic_apply_walk(const selection& chosen) : walk(pass::apply), chosen_(chosen) { assignments_.reserve(chosen.items().size()); }
 
   const std::vector<assignment>& assignments() const noexcept { return assignments_; }
 
@@ -134,6 +134,8 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
     bound.visit(made);
     std::map<std::string_view, const assignment*> owners;  // by the path in the file whose data it is
     std::vector<transfer> reads;
+    reads.reserve(total);
+    report.restored.reserve(total);
     const auto& all = made.assignments();
     const bool any_ties = std::any_of(all.begin(), all.end(), [](const assignment& t) { return !t.source->alias_of.empty(); });
     for (const assignment& t : all) {
