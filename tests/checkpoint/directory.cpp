@@ -1,6 +1,7 @@
 #include <holdfast/checkpoint/directory.hpp>
 
 #include <atomic>
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -343,7 +344,7 @@ BOOST_AUTO_TEST_CASE(a_disk_that_cannot_read_the_newest_is_as_good_as_damage) {
    public:
     std::unique_ptr<io::file> open(const std::string& path) override {
       if (path.ends_with("2.h5")) io::detail::fail(path, "cannot read", code);
-      return posix_storage::open(path);
+      return io::posix_storage::open(path);
     }
     int code = EIO;
   } disk;
@@ -365,7 +366,7 @@ BOOST_AUTO_TEST_CASE(readers_that_meet_a_deletion_take_the_next_or_look_again) {
    public:
     std::unique_ptr<io::file> open(const std::string& path) override {
       if (meanwhile) std::exchange(meanwhile, nullptr)();
-      return posix_storage::open(path);
+      return io::posix_storage::open(path);
     }
     std::function<void()> meanwhile;
   } disk;

@@ -1,5 +1,6 @@
 #include <holdfast/checkpoint/file.hpp>
 
+#include <complex>
 #include <type_traits>
 
 #include "../fuzz/sealed_file.hpp"

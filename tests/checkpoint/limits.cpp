@@ -73,7 +73,7 @@ class untouched {
 class sparse_storage final : public io::posix_storage {
  public:
   std::unique_ptr<io::file> create(const std::string& path, const std::string& shown_as) override {
-    return std::make_unique<sparse_file>(path, posix_storage::create(path, shown_as));
+    return std::make_unique<sparse_file>(path, io::posix_storage::create(path, shown_as));
   }
 
  private:

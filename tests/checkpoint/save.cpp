@@ -1,11 +1,14 @@
 #include <holdfast/checkpoint/save.hpp>
 
+#include <complex>
 #include <cstring>
+#include <filesystem>
 
 #include <sched.h>
 #include <sys/mount.h>
 
 #include "../io/faulty_storage.hpp"
+#include "../io/memory_files.hpp"
 #include "../support.hpp"
 #include "sample.hpp"
 
@@ -370,6 +373,143 @@ BOOST_AUTO_TEST_CASE(a_save_warns_once_of_what_is_expected_and_not_bound_and_a_r
   BOOST_TEST(x == 2);
   restore(dir / "f.h5", s, {.only = {"model"}});
   BOOST_TEST(x == 1);
+}
+
+BOOST_AUTO_TEST_CASE(what_has_the_version_it_had_is_neither_copied_nor_digested_again) {
+  for (const bool background : {false, true}) {
+    const support::folder dir;
+    std::vector<float> frozen(500000, 1.f), trained(1000, 2.f), to_frozen(500000), to_trained(1000);
+    std::uint64_t version = 7;
+    state s, to;
+    s.bind("trunk/w", frozen).bind("head/w", trained).version("trunk", version);
+    to.bind("trunk/w", to_frozen).bind("head/w", to_trained);
+    saver saver;
+    const auto save_now = [&](const std::string& path) {
+      if (background) saver.save_async(path, s).wait();
+      else saver.save(path, s);
+    };
+    save_now(dir / "1.h5");
+    trained.assign(1000, 3.f);
+    save_now(dir / "2.h5");
+    restore(dir / "2.h5", to);
+    BOOST_TEST((to_frozen == frozen && to_trained == trained));
+
+    // A broken promise shows that it was relied on: the copy of before, or a digest that is no longer right.
+    const std::vector<float> before = frozen;
+    frozen.assign(500000, 9.f);
+    save_now(dir / "3.h5");
+    if (background) {
+      restore(dir / "3.h5", to);
+      BOOST_TEST((to_frozen == before));
+    } else {
+      BOOST_CHECK_THROW(restore(dir / "3.h5", to), integrity_error);
+    }
+    ++version;
+    save_now(dir / "4.h5");
+    restore(dir / "4.h5", to);
+    BOOST_TEST((to_frozen == frozen));
+    save_now(dir / "5.h5");
+    restore(dir / "5.h5", to);
+    BOOST_TEST((to_frozen == frozen));
+
+    frozen.assign(600000, 10.f);  // another layout
+    to_frozen.resize(600000);
+    save_now(dir / "6.h5");
+    restore(dir / "6.h5", to);
+    BOOST_TEST((to_frozen == frozen));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_has_not_changed_is_shared_with_the_last_file_where_that_can_be) {
+  support::memory_files disk;
+  std::vector<float> frozen(500000, 1.f), small(10, 1.f), trained(100000, 2.f), to_frozen(500000), to_small(10), to_trained(100000);
+  std::uint64_t version = 0;
+  state s, to;
+  s.bind("a", trained).bind("frozen", frozen).bind("small", small).version("frozen", version).version("small", version);
+  to.bind("a", to_trained).bind("frozen", to_frozen).bind("small", to_small);
+  saver saver;
+  const std::uint64_t pages = 500000 * sizeof(float) / 4096 * 4096;
+  const auto save_now = [&](const std::string& path) {
+    disk.written = disk.shared = 0;
+    saver.save(path, s, {.storage = &disk});
+    return disk.shared;
+  };
+  const auto comes_back = [&](const std::string& path) {
+    const auto from = detail::open_to_restore(path, {}, &disk);
+    detail::restore_from(*from, detail::selection(*from, restore_options{}), to, {});
+    return to_frozen == frozen && to_small == small && to_trained == trained;
+  };
+  BOOST_TEST(save_now("1.h5") == 0u);
+  const std::uint64_t whole = disk.written;
+  BOOST_TEST(save_now("2.h5") == 0u);  // this disk cannot
+  BOOST_TEST(disk.written == whole);
+
+  disk.reflinks = true;
+  trained.assign(trained.size(), 5.f);
+  BOOST_TEST(save_now("3.h5") == pages);
+  BOOST_TEST(disk.written == whole - pages);
+  BOOST_TEST(comes_back("3.h5"));
+  BOOST_TEST(save_now("3.h5") == pages);  // onto itself
+  BOOST_TEST(comes_back("3.h5"));
+
+  // The last file was changed, cut short, or is gone: nothing can be taken from it.
+  disk["3.h5"][disk["3.h5"].size() - 100] ^= std::byte{1};
+  BOOST_TEST(save_now("4.h5") == 0u);
+  disk["4.h5"].resize(100);
+  BOOST_TEST(save_now("5.h5") == 0u);
+  disk.remove("5.h5");
+  BOOST_TEST(save_now("6.h5") == 0u);
+  BOOST_TEST(save_now("7.h5") == pages);
+  ++version;
+  frozen.assign(frozen.size(), 6.f);
+  BOOST_TEST(save_now("8.h5") == 0u);
+  BOOST_TEST(comes_back("8.h5"));
+  frozen.resize(400000);
+  to_frozen.resize(400000);
+  BOOST_TEST(save_now("9.h5") == 0u);
+  BOOST_TEST(comes_back("9.h5"));
+}
+
+BOOST_AUTO_TEST_CASE(bytes_get_to_the_file_as_they_are_told_to) {
+  const std::string memory = "/dev/shm/holdfast-test-" + std::to_string(::getpid()) + ".h5";
+  const support::folder dir;
+  std::vector<float> large(3 << 20), back(3 << 20);
+  for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<float>(i);
+  state s, to;
+  s.bind("large", large).bind("at_the_end", tensor(large.data(), {77}));
+  std::vector<float> end(77);
+  to.bind("large", back).bind("at_the_end", end);
+  const bool direct = io::posix().create(dir / "probe", "probe")->write_past_cache();
+  for (const io::mode how : {io::mode::automatic, io::mode::buffered, io::mode::direct}) {
+    if (how == io::mode::direct && !direct) continue;
+    back.assign(back.size(), 0.f);
+    save(dir / "f.h5", s, {.io = how});
+    restore(dir / "f.h5", to);
+    BOOST_TEST((back == large));
+  }
+  // A file system in memory has a cache and nothing past it: what is not asked for by name goes without.
+  if (!std::filesystem::exists("/dev/shm") || io::posix().create(memory, memory)->write_past_cache()) {
+    std::filesystem::remove(memory);
+    return;
+  }
+  std::filesystem::remove(memory);
+  save(memory, s);
+  back.assign(back.size(), 0.f);
+  restore(memory, to);
+  BOOST_TEST((back == large));
+  std::filesystem::remove(memory);
+  require_all(message_of<io_error>([&] { save(memory, s, {.io = io::mode::direct}); }), memory, "past the page cache", "automatic");
+  BOOST_TEST(!std::filesystem::exists(memory));
+}
+
+BOOST_AUTO_TEST_CASE(a_save_that_need_not_be_durable_syncs_nothing) {
+  faulty_storage disk;
+  const support::folder dir;
+  trainer from(1), to(2);
+  save(dir / "f.h5", from.bound, {.storage = &disk, .durable = false});
+  BOOST_TEST(disk.order() == "create preallocate write rename");
+  restore(dir / "f.h5", to.bound);
+  BOOST_TEST((to.contents() == from.contents()));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

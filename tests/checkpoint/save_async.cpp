@@ -18,7 +18,7 @@ class gated_storage : public holdfast::io::posix_storage {
   std::unique_ptr<holdfast::io::file> create(const std::string& path, const std::string& shown_as) override {
     std::unique_lock lock(mutex_);
     opened_.wait(lock, [this] { return open_; });
-    return posix_storage::create(path, shown_as);
+    return holdfast::io::posix_storage::create(path, shown_as);
   }
   void open_gate() {
     const std::lock_guard lock(mutex_);

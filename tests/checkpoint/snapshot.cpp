@@ -1,5 +1,6 @@
 #include <holdfast/checkpoint/snapshot.hpp>
 
+#include <complex>
 #include <random>
 
 #include "../hdf5/damage.hpp"

@@ -26,7 +26,7 @@ value read(const std::byte* p, dtype t) {
   holdfast::detail::with_type(t, [&]<class T>(T*) {
     T x;
     std::memcpy(&x, p, sizeof x);
-    if constexpr (requires { x.imag(); }) v = {x.real(), x.imag()};
+    if constexpr (requires { x.imaginary; }) v = {x.real, x.imaginary};
     else if constexpr (requires { T::from(0.f); }) v = {static_cast<float>(x), 0};
     else v = {static_cast<long double>(x), 0};
   });

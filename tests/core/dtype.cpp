@@ -1,5 +1,6 @@
 #include <holdfast/core/dtype.hpp>
 
+#include <complex>
 #include <string>
 
 #include "../support.hpp"

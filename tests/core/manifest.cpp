@@ -18,6 +18,10 @@ struct named {
   std::vector<std::string> names;
   std::vector<std::unique_ptr<int>> values;
 };
+/// Two tensors that may become one.
+struct pointers {
+  float** at;
+};
 struct nothing {};
 struct identified {};
 struct node {
@@ -33,6 +37,13 @@ template <>
 struct holdfast::traits<named> {
   static void visit(named& n, visitor& v) {
     for (const std::string& name : n.names) v(name, *n.values.emplace_back(std::make_unique<int>()));
+  }
+};
+template <>
+struct holdfast::traits<pointers> {
+  static void visit(pointers& p, visitor& v) {
+    v("a", tensor(p.at[0], {3}));
+    v("b", tensor(p.at[1], {3}));
   }
 };
 template <>
@@ -232,6 +243,73 @@ BOOST_AUTO_TEST_CASE(a_layout_is_the_same_unless_something_but_offset_and_digest
     if (part == 5) other.place = holdfast::gpu(0);
     BOOST_TEST(!same_layout(e, other), "part " << part);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_refreshed_manifest_is_a_new_one_or_says_that_it_cannot_be) {
+  using holdfast::detail::manifest;
+  struct program {
+    std::vector<float> weight{1, 2, 3}, bias{4}, other{5, 6, 7};
+    std::optional<double> loss = 0.5;
+    std::map<std::string, std::vector<int>> named{{"a", {1}}, {"b", {2, 3}}};
+    std::string text = "run";
+    holdfast::state bound;
+    program() {
+      bound.bind("weight", weight).bind("bias", bias).bind("loss", loss).bind("named", named).bind("text", text);
+    }
+  };
+  const auto same = [](const manifest& a, const manifest& b) {
+    if (a.items().size() != b.items().size()) return false;
+    for (std::size_t i = 0; i < a.items().size(); ++i) {
+      const auto &x = a.items()[i], &y = b.items()[i];
+      if (x.entry.path != y.entry.path || x.entry.kind != y.entry.kind || x.entry.dtype != y.entry.dtype || x.entry.shape != y.entry.shape || x.entry.alias_of != y.entry.alias_of || x.version != y.version) return false;
+      if (x.entry.kind == holdfast::entry_kind::tensor && !same_memory(x.view, y.view)) return false;
+    }
+    return true;
+  };
+  program p;
+  std::uint64_t counter = 1;
+  p.bound.version("weight", counter);
+  manifest m(p.bound);
+  BOOST_TEST((m.refresh(p.bound) && same(m, manifest(p.bound))));
+  counter = 2;
+  BOOST_TEST((m.refresh(p.bound) && same(m, manifest(p.bound))));
+  std::vector<float>(p.weight).swap(p.weight);  // elsewhere
+  std::swap(p.named["a"], p.named["b"]);
+  std::swap(p.named["a"], p.named["b"]);
+  for (int i = 0; i < 3; ++i) {
+    std::vector<float>(p.bias).swap(p.bias);
+    BOOST_TEST((m.refresh(p.bound) && same(m, manifest(p.bound))));
+  }
+
+  const auto refuses = [&](auto&& change, auto&& undo) {
+    manifest before(p.bound);
+    change();
+    const bool refreshed = before.refresh(p.bound);
+    undo();
+    return !refreshed;
+  };
+  BOOST_TEST(refuses([&] { p.bias.push_back(1); }, [&] { p.bias.pop_back(); }));
+  BOOST_TEST(refuses([&] { p.loss.reset(); }, [&] { p.loss = 0.5; }));
+  BOOST_TEST(refuses([&] { p.named["c"] = {}; }, [&] { p.named.erase("c"); }));
+  BOOST_TEST(refuses([&] { p.text = "longer"; }, [&] { p.text = "run"; }));
+  BOOST_TEST(refuses([&] { p.bound.version("bias", counter); }, [] {}));
+  BOOST_TEST(refuses([&] { p.bound.bind("more", p.other); }, [] {}));
+
+  // Ties that come and go.
+  holdfast::state tied;
+  std::vector<float> memory(6);
+  float* where[2] = {memory.data(), memory.data() + 3};
+  pointers two{where};
+  tied.bind("two", two);
+  manifest apart(tied);
+  where[1] = where[0];
+  BOOST_TEST(!apart.refresh(tied));
+  manifest together(tied);
+  BOOST_TEST(together.refresh(tied));
+  where[0] = where[1] = memory.data() + 3;
+  BOOST_TEST((together.refresh(tied) && same(together, manifest(tied))));
+  where[1] = memory.data();
+  BOOST_TEST(!together.refresh(tied));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -110,4 +110,15 @@ BOOST_AUTO_TEST_CASE(what_a_run_has_and_does_not_bind_is_told) {
   BOOST_TEST(unbound == (lines{"rng", "scaler"}), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(versions_are_patterns_with_counters) {
+  float x = 1;
+  const std::uint64_t counter = 4;
+  state s;
+  s.bind("trunk/x", x).version("trunk/**", counter);
+  BOOST_REQUIRE_EQUAL(s.versions().size(), 1u);
+  BOOST_TEST(s.versions()[0].which.matches("trunk/x"));
+  BOOST_TEST(s.versions()[0].counter == &counter);
+  BOOST_CHECK_THROW(s.version("", counter), holdfast::error);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

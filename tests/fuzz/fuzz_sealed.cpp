@@ -2,6 +2,7 @@
 // the file. The trailer's reserved bytes choose how it is restored: 160 bits of options, 161 how it is verified, 162 what is bound.
 #include <holdfast/holdfast.hpp>
 
+#include <complex>
 #include <map>
 #include <random>
 #include <set>

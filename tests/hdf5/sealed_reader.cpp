@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <numeric>
+#include <random>
 
 #include <holdfast/holdfast.hpp>
 
@@ -186,6 +187,63 @@ BOOST_AUTO_TEST_CASE(a_failed_read_leaves_nothing_of_itself_behind) {
   BOOST_CHECK_THROW(r.read(small, 0, 1000, reinterpret_cast<std::byte*>(out.data())), io_error);
   r.read(small, 0, 1000, reinterpret_cast<std::byte*>(out.data()));
   BOOST_TEST((out == c.small));
+}
+
+BOOST_AUTO_TEST_CASE(one_entry_is_found_without_the_others_and_is_the_one_that_all_have) {
+  const support::folder dir;
+  std::vector<std::vector<float>> tensors(3000);
+  state s;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    tensors[i].assign(i % 7, static_cast<float>(i));
+    s.bind("group" + std::to_string(i % 40) + "/tensor" + std::to_string(i), tensors[i]);
+  }
+  s.bind("tied", tensors[6]);
+  save(dir / "f.h5", s);
+  const auto open = [&](bool on_demand) {
+    std::shared_ptr<io::file> file = io::posix().open(dir / "f.h5");
+    const auto t = sealed_reader::trailer_of(*file);
+    return std::make_unique<sealed_reader>(std::move(file), t.value(), seal_key(), on_demand);
+  };
+  const auto all = open(false), one = open(true);
+  for (const entry& e : all->entries()) {
+    const entry* found = one->find_alone(e.path);
+    if (e.kind != entry_kind::tensor) {
+      BOOST_TEST(found == nullptr);
+      continue;
+    }
+    BOOST_REQUIRE(found != nullptr);
+    BOOST_TEST((holdfast::detail::same_layout(*found, e) && found->offset == e.offset && found->bytes == e.bytes && found->digest == e.digest), e.path);
+    BOOST_TEST(one->find_alone(e.path) == found);
+  }
+  for (const char* none : {"", "a", "group0", "group0/", "group1/tensor", "group1/tensor1x", "zzz", "tied"}) BOOST_TEST(one->find_alone(none) == nullptr);
+  BOOST_TEST(one->find("tied") != nullptr);
+  BOOST_TEST(one->find("nothing") == nullptr);
+  BOOST_TEST(all->find_alone("group1/tensor1") == nullptr);  // it has all of them
+
+  // Whatever byte of the index is damaged, an entry is found as it was saved, or the damage is.
+  const std::string whole = support::bytes_of(dir / "f.h5");
+  const auto t = sealed_reader::trailer_of(*io::posix().open(dir / "f.h5")).value();
+  std::mt19937_64 engine = support::random_engine();
+  std::size_t refused = 0, found = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string damaged = whole;
+    const std::uint64_t at = t.index_offset + engine() % (damaged.size() - hdf5::trailer::bytes - t.index_offset);
+    damaged[at] = static_cast<char>(damaged[at] ^ (1 << engine() % 8));
+    support::write_bytes(dir / "f.h5", damaged);
+    const std::size_t n = engine() % tensors.size();
+    const std::string path = "group" + std::to_string(n % 40) + "/tensor" + std::to_string(n);
+    const entry& expected = *all->find(path);
+    try {
+      const auto r = open(true);
+      const entry* e = r->find(path);
+      BOOST_TEST((e != nullptr && holdfast::detail::same_layout(*e, expected) && e->offset == expected.offset && e->digest == expected.digest), path << " after damage at " << at);
+      ++found;
+    } catch (const integrity_error&) {
+      ++refused;
+    }
+  }
+  BOOST_TEST(found > 0u);
+  BOOST_TEST(refused > 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

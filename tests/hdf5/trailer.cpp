@@ -1,5 +1,6 @@
 #include <holdfast/hdf5/trailer.hpp>
 
+#include <cmath>
 #include <cstring>
 
 #include "../support.hpp"

@@ -24,6 +24,10 @@ class memory_files final : public io::storage {
  public:
   using bytes = std::vector<std::byte>;
 
+  /// Whether files can share blocks, as those of xfs and btrfs; and what was written and shared so far.
+  bool reflinks = false;
+  std::uint64_t written = 0, shared = 0;
+
   /// The content of a file, made where it is missing; tests put damaged copies here.
   bytes& operator[](const std::string& path) {
     auto& content = files_[path];
@@ -33,9 +37,9 @@ class memory_files final : public io::storage {
 
   std::unique_ptr<io::file> create(const std::string& path, const std::string& shown_as) override {
     if (files_.contains(path)) io::detail::fail(shown_as, "cannot create", EEXIST);
-    return std::make_unique<memory_file>(shown_as, files_[path] = std::make_shared<bytes>());
+    return std::make_unique<memory_file>(*this, shown_as, files_[path] = std::make_shared<bytes>());
   }
-  std::unique_ptr<io::file> open(const std::string& path) override { return std::make_unique<memory_file>(path, at(path, "cannot open")); }
+  std::unique_ptr<io::file> open(const std::string& path) override { return std::make_unique<memory_file>(*this, path, at(path, "cannot open")); }
   void rename(const std::string& from, const std::string& to, io::replace existing) override {
     if (existing == io::replace::no && files_.contains(to)) io::detail::fail(to, "cannot take its name", EEXIST);
     files_[to] = at(from, "cannot rename");
@@ -58,9 +62,10 @@ class memory_files final : public io::storage {
  private:
   class memory_file final : public io::file {
    public:
-    memory_file(std::string path, std::shared_ptr<bytes> content) : path_(std::move(path)), content_(std::move(content)) {}
+    memory_file(memory_files& of, std::string path, std::shared_ptr<bytes> content) : of_(of), path_(std::move(path)), content_(std::move(content)) {}
     const std::string& path() const override { return path_; }
     void write_at(std::uint64_t offset, std::span<const std::byte> from) override {
+      of_.written += from.size();
       content_->resize(std::max<std::size_t>(content_->size(), offset + from.size()));
       std::copy(from.begin(), from.end(), content_->begin() + static_cast<std::ptrdiff_t>(offset));
     }
@@ -75,7 +80,15 @@ class memory_files final : public io::storage {
     void sync() override {}
     std::shared_ptr<const std::byte> map() const override { return {content_, content_->data()}; }
 
+    bool share(const file& from, std::uint64_t offset, std::uint64_t n) override {
+      if (!of_.reflinks || offset % 4096 != 0 || n % 4096 != 0) return false;
+      from.read_at(offset, std::span(*content_).subspan(offset, n));
+      of_.shared += n;
+      return true;
+    }
+
    private:
+    memory_files& of_;
     std::string path_;
     std::shared_ptr<bytes> content_;
   };

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cstring>
+#include <filesystem>
+#include <random>
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -150,7 +152,7 @@ BOOST_AUTO_TEST_CASE(a_folder_that_a_killed_process_made_is_made_durable_too) {
     std::vector<std::string> synced{};
     void sync_folder(const std::string& path) override {
       synced.push_back(path);
-      posix_storage::sync_folder(path);
+      io::posix_storage::sync_folder(path);
     }
   };
   const support::folder dir;
@@ -251,6 +253,82 @@ BOOST_AUTO_TEST_CASE(a_map_shows_the_file_and_outlives_it) {
   std::shared_ptr<const std::byte> map = io::posix().open(dir / "f")->map();
   std::filesystem::remove(dir / "f");
   BOOST_TEST(std::memcmp(map.get(), "abc", 3) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(writes_past_the_cache_and_through_it_make_one_file) {
+  const support::folder dir;
+  const auto f = io::posix().create(dir / "f", "f");
+  const std::size_t size = 20 * io::page_bytes + 333;
+  f->preallocate(size);
+  BOOST_TEST(f->writes_at_once() == 1u);
+  const bool direct = f->write_past_cache();
+  BOOST_TEST(f->writes_at_once() == (direct ? 4u : 1u));
+  io::staging_buffer memory;
+  std::vector<std::byte> expected(size);
+  std::mt19937_64 engine = support::random_engine();
+  for (int i = 0; i < 200; ++i) {
+    const std::size_t unit = i % 2 == 0 ? io::page_bytes : 1;
+    const std::size_t at = engine() % (size / unit) * unit, n = 1 + engine() % (size - at);
+    const auto piece = memory.reserve(size + 1).subspan(i % 3 == 0 ? 1 : 0, n);
+    for (auto& b : piece) b = static_cast<std::byte>(engine());
+    std::copy(piece.begin(), piece.end(), expected.begin() + static_cast<std::ptrdiff_t>(at));
+    f->write_at(at, piece);
+    if (i % 50 == 0) f->begin_write_back(at, n);
+  }
+  std::vector<std::byte> found(size);
+  f->sync();
+  f->read_at(0, found);
+  BOOST_TEST((found == expected));
+  BOOST_TEST(f->size() == size);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_is_recycled_only_if_nobody_else_has_it) {
+  const support::folder dir;
+  const auto make = [&](const std::string& name, std::size_t n) {
+    io::posix().create(dir / name, name)->write_at(0, std::vector<std::byte>(n, std::byte{7}));
+    return dir / name;
+  };
+  const auto recycled = [&](const std::string& name) { return io::posix().recycle(dir / name, dir / "new", "new"); };
+  BOOST_TEST(recycled("none") == nullptr);
+  make("f", 10000);
+  if (auto taken = recycled("f")) {
+    BOOST_TEST((support::names_in(dir.path()) == std::vector<std::string>{"new"}));
+    taken->preallocate(5000);
+    BOOST_TEST(taken->size() == 5000u);
+    BOOST_TEST(!io::posix().remove_abandoned(dir / "new"));  // it has a writer
+  } else {
+    BOOST_TEST_MESSAGE("this file system grants no leases");
+    return;
+  }
+  BOOST_TEST(io::posix().remove_abandoned(dir / "new"));
+
+  make("open", 10);
+  {
+    const auto reader = io::posix().open(dir / "open");
+    BOOST_TEST(recycled("open") == nullptr);
+  }
+  std::shared_ptr<const std::byte> map = io::posix().open(dir / "open")->map();
+  BOOST_TEST(recycled("open") == nullptr);
+  map.reset();
+  std::filesystem::create_hard_link(dir / "open", dir / "link");
+  BOOST_TEST(recycled("open") == nullptr);
+  std::filesystem::remove(dir / "link");
+  BOOST_TEST(recycled("open") != nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(blocks_are_shared_where_the_file_system_can) {
+  const support::folder dir;
+  const auto from = io::posix().create(dir / "from", "from"), to = io::posix().create(dir / "to", "to");
+  from->write_at(0, std::vector<std::byte>(4 * io::page_bytes, std::byte{5}));
+  to->preallocate(4 * io::page_bytes);
+  if (!to->share(*from, io::page_bytes, 2 * io::page_bytes)) {
+    BOOST_TEST_MESSAGE("this file system has no reflinks");
+    return;
+  }
+  std::vector<std::byte> found(4 * io::page_bytes), expected(4 * io::page_bytes);
+  std::fill_n(expected.begin() + io::page_bytes, 2 * io::page_bytes, std::byte{5});
+  to->read_at(0, found);
+  BOOST_TEST((found == expected));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
