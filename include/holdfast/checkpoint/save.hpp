@@ -125,11 +125,11 @@ class basic_saver {
     return image;
   }
 
-  /// Where direct writing is not asked for, small files are not worth it.
-  static void choose(io::file& file, io::mode how, std::uint64_t bytes) {
-    constexpr std::uint64_t least = std::uint64_t{1} << 20;
-    if (how == io::mode::buffered || (how == io::mode::automatic && bytes < least)) return;
-    if (!file.write_past_cache() && how == io::mode::direct) throw io_error(file.path() + ": cannot be written past the page cache on this file system; leave .io at automatic", std::make_error_code(std::errc::operation_not_supported));
+  /// Past the cache where that was asked for, and where it pays: to make much durable.
+  static void choose(io::file& file, const save_options& options, std::uint64_t bytes) {
+    const bool pays = options.durable && bytes >= io::basic_overlapped_writer<X>::piece_bytes;
+    if (options.io == io::mode::buffered || (options.io == io::mode::automatic && !pays)) return;
+    if (!file.write_past_cache() && options.io == io::mode::direct) throw io_error(file.path() + ": cannot be written past the page cache on this file system; leave .io at automatic", std::make_error_code(std::errc::operation_not_supported));
   }
 
   /// Shares with the last file, where the file system can, the pages of what has not changed since; calls `visit(from, to)`
@@ -174,7 +174,7 @@ class basic_saver {
     io::storage& on = options.storage != nullptr ? *options.storage : io::posix();
     io::basic_durable_file<X> file(on, path, options.recycle);
     file->preallocate(end.file_bytes());
-    choose(*file, options.io, end.file_bytes());
+    choose(*file, options, end.file_bytes());
     snapshot.restart();
     if (last_.storage != nullptr && last_.key == options.key) snapshot.know(last_.index, unchanged(now, last_.of));
     io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset);

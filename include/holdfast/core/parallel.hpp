@@ -14,7 +14,10 @@ namespace holdfast::detail {
 
 /// The threads that moving bytes gains from: those of the machine, but no more than a memory bus serves.
 template <class = void>
-unsigned memory_threads() { return std::clamp(std::thread::hardware_concurrency(), 1u, 8u); }
+unsigned memory_threads() {
+  static const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
+  return threads;
+}
 
 /// Calls `work(i)` for every i below `n`, in rising order, from up to `threads` threads of which the caller is one. After
 /// an error no further call begins; of several errors that of the lowest i is thrown, when all calls have ended. A thread
