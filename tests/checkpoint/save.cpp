@@ -420,6 +420,26 @@ BOOST_AUTO_TEST_CASE(what_has_the_version_it_had_is_neither_copied_nor_digested_
   }
 }
 
+BOOST_AUTO_TEST_CASE(equal_versions_of_two_states_are_not_one_content) {
+  for (const bool background : {false, true}) {
+    const support::folder dir;
+    std::vector<float> one(100000, 1.f), two(100000, 2.f), back(100000);
+    std::uint64_t version_one = 1, version_two = 1;
+    state a, b, to;
+    a.bind("w", one).version("w", version_one);
+    b.bind("w", two).version("w", version_two);
+    to.bind("w", back);
+    saver saver;
+    for (int i = 0; i < 4; ++i) {
+      const state& s = i % 2 == 0 ? a : b;
+      if (background) saver.save_async(dir / "f.h5", s).wait();
+      else saver.save(dir / "f.h5", s);
+      restore(dir / "f.h5", to);
+      BOOST_TEST((back == (i % 2 == 0 ? one : two)));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_has_not_changed_is_shared_with_the_last_file_where_that_can_be) {
   support::memory_files disk;
   std::vector<float> frozen(500000, 1.f), small(10, 1.f), trained(100000, 2.f), to_frozen(500000), to_small(10), to_trained(100000);

@@ -221,6 +221,8 @@ class basic_saver {
       }
       if (snapshot_ && snapshot_->key() == options.key) return;
       snapshot_.reset();
+      last_ = {};  // versions count the content of the objects that they were given for, in this layout
+      staged_.clear();
       for (const auto& i : manifest_->items())
         if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
       lay_out(options.key != nullptr);
@@ -234,8 +236,6 @@ class basic_saver {
 
   void lay_out(bool keyed) {
     if (layout_ && layout_->fits(*manifest_, keyed)) return;
-    last_ = {};
-    staged_.clear();
     layout_ = hdf5::compile<X>(*manifest_, keyed);
     try {
       hdf5::detail::basic_names<X>(layout_->entries, "");  // what a reader would refuse is not written

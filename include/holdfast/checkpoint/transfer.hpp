@@ -71,6 +71,7 @@ class basic_transfers {
   /// Throws what reading throws, `integrity_error` for content that is not what was saved, and `format_error` for bools
   /// that are none. Targets are then changed in part.
   void run() {
+    for (std::size_t i = 0; raw_ != nullptr && i < std::min(ahead, jobs_.size()); ++i) hint(jobs_[i]);
     parallel(jobs_.size(), raw_ != nullptr ? memory_threads() : 1, [this](std::size_t i) {
       const job& j = jobs_[i];
       if (raw_ != nullptr && i + ahead < jobs_.size()) hint(jobs_[i + ahead]);

@@ -10,6 +10,9 @@
 #include <vector>
 
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>  // the same functions for the widest vectors that this processor has, chosen when the program runs
+#endif
 
 namespace holdfast {
 

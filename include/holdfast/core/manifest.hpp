@@ -62,7 +62,7 @@ class basic_manifest final : public walk {
 
   /// Throws `error` for a name HDF5 cannot hold, for two parts of the state that have one name, and for one that lies
   /// inside a tensor, inside a container's group, or inside itself.
-  explicit basic_manifest(const state& bound) : walk(pass::save), versions_(bound.versions().size()) {
+  explicit basic_manifest(const state& bound) : walk(pass::save), versions_(bound.versions()) {
     bound.visit(*this);
     sort(items_, [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
     check_names();
@@ -78,7 +78,9 @@ class basic_manifest final : public walk {
   /// only the places of its tensors are taken and true is returned. Otherwise, and after an exception, this is good for
   /// nothing more.
   bool refresh(const state& bound) {
-    if (shared_ || versions_ != bound.versions().size()) return false;
+    const auto same_counter = [](const auto& a, const auto& b) { return a.counter == b.counter && a.which.text() == b.which.text(); };
+    const auto& versions = bound.versions();
+    if (shared_ || !std::equal(versions.begin(), versions.end(), versions_.begin(), versions_.end(), same_counter)) return false;
     refreshing_ = same_ = true;
     next_ = 0;
     const auto before = release();  // alive until all is visited, so that nothing new lies at an old address
@@ -205,7 +207,8 @@ class basic_manifest final : public walk {
 
   std::vector<item> items_;          // by path
   std::vector<std::size_t> visits_;  // which of them a visit gave
-  std::size_t versions_, next_ = 0;
+  std::vector<state::versioned> versions_;
+  std::size_t next_ = 0;
   bool refreshing_ = false, same_ = true, shared_ = false;
   struct number {
     std::size_t of_item;
