@@ -82,6 +82,7 @@ class memory_files final : public io::storage {
 
     bool share(const file& from, std::uint64_t offset, std::uint64_t n) override {
       if (!of_.reflinks || offset % 4096 != 0 || n % 4096 != 0) return false;
+      content_->resize(std::max<std::size_t>(content_->size(), offset + n));
       from.read_at(offset, std::span(*content_).subspan(offset, n));
       of_.shared += n;
       return true;

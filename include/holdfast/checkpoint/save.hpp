@@ -132,21 +132,23 @@ class basic_saver {
     if (!file.write_past_cache() && options.io == io::mode::direct) throw io_error(file.path() + ": cannot be written past the page cache on this file system; leave .io at automatic", std::make_error_code(std::errc::operation_not_supported));
   }
 
-  /// Shares with the last file, where the file system can, the pages of what has not changed since; calls `visit(from, to)`
-  /// for what was not shared.
-  template <class F>
-  void share(io::file& to, io::storage& on, const detail::basic_snapshot<X>& snapshot, std::uint64_t end, F&& visit) const {
-    std::uint64_t at = 0;
+  struct range {
+    std::uint64_t begin, end;
+  };
+
+  /// Shares with the last file, where the file system can, the pages of what has not changed since; returns which. Comes before
+  /// blocks are reserved, of which it needs none.
+  std::vector<range> share(io::file& to, io::storage& on, const detail::basic_snapshot<X>& snapshot) const {
+    std::vector<range> shared;
     std::unique_ptr<io::file> from;
     for (const auto& p : snapshot.parts()) {
       if (!p.known || p.begin % io::page_bytes != 0 || p.end - p.begin < hdf5::detail::large_tensor) continue;
       if (!from && !(from = last_whole(on))) break;
       const std::uint64_t n = (p.end - p.begin) / io::page_bytes * io::page_bytes;
       if (!to.share(*from, p.begin, n)) break;
-      visit(at, p.begin);
-      at = p.begin + n;
+      shared.push_back({p.begin, p.begin + n});
     }
-    visit(at, end);
+    return shared;
   }
 
   /// The last file if it still is what was saved.
@@ -173,20 +175,24 @@ class basic_saver {
 
     io::storage& on = options.storage != nullptr ? *options.storage : io::posix();
     io::basic_durable_file<X> file(on, path, options.recycle);
-    file->preallocate(end.file_bytes());
-    choose(*file, options, end.file_bytes());
     snapshot.restart();
     if (last_.storage != nullptr && last_.key == options.key) snapshot.know(last_.index, unchanged(now, last_.of));
+    std::vector<range> there = share(*file, on, snapshot);
+    there.push_back({end.index_offset, end.index_offset});
+    file->preallocate(end.file_bytes());
+    choose(*file, options, end.file_bytes());
     io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset);
-    share(*file, on, snapshot, end.index_offset, [&](std::uint64_t from, std::uint64_t to) {
-      while (from < to) {
-        const std::uint64_t n = std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, to - from);
+    std::uint64_t from = 0;
+    for (const range& r : there) {
+      while (from < r.begin) {
+        const std::uint64_t n = std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, r.begin - from);
         const auto piece = image.empty() ? writer.piece().first(n) : image.subspan(from, n);
         snapshot.fill(from, piece, !image.empty());
         writer.write(from, piece);
         from += n;
       }
-    });
+      from = r.end;
+    }
 
     // What depends on the digests of everything else is patched into the metadata, then the metadata is digested; all
     // while the last pieces are being written.
