@@ -79,6 +79,23 @@ BOOST_AUTO_TEST_CASE(every_byte_is_written_whatever_the_number_of_writes_at_once
   }
 }
 
+BOOST_AUTO_TEST_CASE(every_piece_has_room_whatever_the_length_of_the_file_and_none_overlap) {
+  for (std::size_t half = 0; half <= 16; ++half)
+    for (const unsigned at_once : {0u, 1u, 4u}) {
+      staging_buffer memory;
+      slow_file to(std::max<std::size_t>(half * piece / 2, 5000) + 1, at_once);
+      overlapped_writer w(to, memory, to.size());
+      std::vector<std::span<std::byte>> taken;
+      for (std::size_t n = 0; n < std::min<std::size_t>(at_once == 0 ? 1 : 2, (to.size() + piece - 1) / piece); ++n) {
+        const auto p = w.piece();
+        BOOST_TEST(p.size() >= std::min(piece, to.size() - n * piece), "of " << to.size() << " bytes, piece " << n);
+        BOOST_TEST(p.data() + p.size() <= memory.memory().data() + memory.memory().size());
+        for (const auto& other : taken) BOOST_TEST((p.data() + p.size() <= other.data() || other.data() + other.size() <= p.data()));
+        taken.push_back(p);
+      }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(memory_that_stays_needs_no_piece) {
   staging_buffer memory, image;
   slow_file to(5 * piece, 4);

@@ -27,8 +27,8 @@ class basic_overlapped_writer {
   basic_overlapped_writer(file& to, staging_buffer& pieces, std::uint64_t bytes)
       : to_(to), most_threads_(static_cast<unsigned>(std::min<std::uint64_t>(to.writes_at_once(), bytes / piece_bytes))) {
     const std::size_t slots = most_threads_ == 0 ? 1 : most_threads_ + 2;
-    memory_ = pieces.reserve(std::min<std::uint64_t>(slots * piece_bytes, (bytes + page_bytes - 1) / page_bytes * page_bytes));
-    for (std::size_t at = 0; at < memory_.size(); at += piece_bytes) free_.push_back(memory_.data() + at);
+    memory_ = pieces.reserve(slots * piece_bytes).first(slots * piece_bytes);  // what is not touched takes none
+    for (std::size_t n = 0; n < slots; ++n) free_.push_back(memory_.data() + n * piece_bytes);
     threads_.reserve(most_threads_);
   }
   basic_overlapped_writer(const basic_overlapped_writer&) = delete;
@@ -41,7 +41,7 @@ class basic_overlapped_writer {
     if (error_) std::rethrow_exception(error_);
     std::byte* const p = free_.back();
     free_.pop_back();
-    return {p, std::min<std::size_t>(piece_bytes, static_cast<std::size_t>(memory_.data() + memory_.size() - p))};
+    return {p, piece_bytes};
   }
 
   /// Writes bytes that are in memory of `piece`, or stay as they are until `finish`.
