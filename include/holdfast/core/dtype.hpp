@@ -70,36 +70,20 @@ constexpr std::optional<dtype> dtype_named(std::string_view text) {
 /// that has the bytes of one of them, such as another library's half or bfloat16.
 template <class T>
 struct dtype_of {};
-template <> struct dtype_of<bool> {
-  static constexpr dtype value = dtype::boolean;
-};
-template <> struct dtype_of<float> {
-  static constexpr dtype value = dtype::float32;
-};
-template <> struct dtype_of<double> {
-  static constexpr dtype value = dtype::float64;
-};
+template <> struct dtype_of<bool> : std::integral_constant<dtype, dtype::boolean> {};
+template <> struct dtype_of<float> : std::integral_constant<dtype, dtype::float32> {};
+template <> struct dtype_of<double> : std::integral_constant<dtype, dtype::float64> {};
 /// std::complex<float> and std::complex<double>.
 template <class T>
   requires(detail::standard<T, "complex"> && (std::is_same_v<typename T::value_type, float> || std::is_same_v<typename T::value_type, double>))
 struct dtype_of<T> {
   static constexpr dtype value = std::is_same_v<typename T::value_type, float> ? dtype::complex64 : dtype::complex128;
 };
-template <> struct dtype_of<float16> {
-  static constexpr dtype value = dtype::float16;
-};
-template <> struct dtype_of<bfloat16> {
-  static constexpr dtype value = dtype::bfloat16;
-};
-template <> struct dtype_of<float8_e4m3fn> {
-  static constexpr dtype value = dtype::float8_e4m3fn;
-};
-template <> struct dtype_of<float8_e5m2> {
-  static constexpr dtype value = dtype::float8_e5m2;
-};
-template <> struct dtype_of<std::byte> {
-  static constexpr dtype value = dtype::uint8;
-};
+template <> struct dtype_of<float16> : std::integral_constant<dtype, dtype::float16> {};
+template <> struct dtype_of<bfloat16> : std::integral_constant<dtype, dtype::bfloat16> {};
+template <> struct dtype_of<float8_e4m3fn> : std::integral_constant<dtype, dtype::float8_e4m3fn> {};
+template <> struct dtype_of<float8_e5m2> : std::integral_constant<dtype, dtype::float8_e5m2> {};
+template <> struct dtype_of<std::byte> : std::integral_constant<dtype, dtype::uint8> {};
 template <class T>
   requires(std::is_integral_v<T> && sizeof(T) <= 8 && !std::is_same_v<T, bool>)
 struct dtype_of<T> {
