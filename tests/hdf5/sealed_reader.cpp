@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(damage_to_anything_else_is_found_too) {
   std::vector<std::uint64_t> places{8};
   std::vector<std::pair<std::uint64_t, std::uint64_t>> gaps;
   const auto r = c.reader();
-  sealed_reader::for_each_gap(r.entries(), t.index_offset, [&](std::uint64_t from, std::uint64_t to) { gaps.emplace_back(from, to); });
+  hdf5::for_each_gap(sealed_reader::ranges_of(r.entries()), t.index_offset, [&](std::uint64_t from, std::uint64_t to) { gaps.emplace_back(from, to); });
   BOOST_TEST(gaps.size() >= 2u);
   for (const auto& [from, to] : gaps)
     for (int i = 0; i < 20; ++i) places.push_back(from + engine() % (to - from));

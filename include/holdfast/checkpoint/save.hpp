@@ -132,14 +132,10 @@ class basic_saver {
     if (!file.write_past_cache() && options.io == io::mode::direct) throw io_error(file.path() + ": cannot be written past the page cache on this file system; leave .io at automatic", std::make_error_code(std::errc::operation_not_supported));
   }
 
-  struct range {
-    std::uint64_t begin, end;
-  };
-
   /// Shares with the last file, where the file system can, the pages of what has not changed since; returns which. Comes before
   /// blocks are reserved, of which it needs none.
-  std::vector<range> share(io::file& to, io::storage& on, const detail::basic_snapshot<X>& snapshot) const {
-    std::vector<range> shared;
+  std::vector<hdf5::byte_range> share(io::file& to, io::storage& on, const detail::basic_snapshot<X>& snapshot) const {
+    std::vector<hdf5::byte_range> shared;
     std::unique_ptr<io::file> from;
     for (const auto& p : snapshot.parts()) {
       if (!p.known || p.begin % io::page_bytes != 0 || p.end - p.begin < hdf5::detail::large_tensor) continue;
@@ -177,13 +173,13 @@ class basic_saver {
     io::basic_durable_file<X> file(on, path, options.recycle);
     snapshot.restart();
     if (last_.storage != nullptr && last_.key == options.key) snapshot.know(last_.index, unchanged(now, last_.of));
-    std::vector<range> there = share(*file, on, snapshot);
+    std::vector<hdf5::byte_range> there = share(*file, on, snapshot);
     there.push_back({end.index_offset, end.index_offset});
     file->preallocate(end.file_bytes());
     choose(*file, options, end.file_bytes());
     io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset);
     std::uint64_t from = 0;
-    for (const range& r : there) {
+    for (const hdf5::byte_range& r : there) {
       while (from < r.begin) {
         const std::uint64_t n = std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, r.begin - from);
         const auto piece = image.empty() ? writer.piece().first(n) : image.subspan(from, n);

@@ -84,23 +84,7 @@ class basic_snapshot {
 
   /// The digest of every byte before `end` that belongs to no tensor.
   digest metadata_digest(std::uint64_t end) const {
-    basic_stream_digest<X> d(key_);
-    std::vector<std::byte> piece(std::size_t{64} << 10);
-    const auto take = [&](std::uint64_t from, std::uint64_t to) {
-      while (from < to) {
-        const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
-        layout_.image.read(from, bytes);
-        d.update(bytes);
-        from += bytes.size();
-      }
-    };
-    std::uint64_t at = 0;
-    for (const part& p : parts_) {
-      take(at, p.begin);
-      at = p.end;
-    }
-    take(at, end);
-    return d.finish();
+    return hdf5::metadata_digest(parts_, end, key_, [this](std::uint64_t at, std::span<std::byte> out) { layout_.image.read(at, out); });
   }
 
   /// The index with all digests, when everything was filled.

@@ -233,4 +233,36 @@ index decode(std::span<const std::byte> in, const index_counts& counts, std::uin
   return result;
 }
 
+/// Bytes of a file.
+struct byte_range {
+  std::uint64_t begin, end;
+};
+
+/// Calls `visit(from, to)` for the stretches before `end` that lie in none of the ranges, which are sorted and disjoint.
+template <class Ranges, class F>
+void for_each_gap(const Ranges& ranges, std::uint64_t end, F&& visit) {
+  std::uint64_t at = 0;
+  for (const auto& r : ranges) {
+    if (at < r.begin) visit(at, r.begin);
+    at = r.end;
+  }
+  if (at < end) visit(at, end);
+}
+
+/// The digest of every byte before `end` that belongs to no tensor; `read(at, bytes)` gives them.
+template <class Ranges, class Read>
+digest metadata_digest(const Ranges& tensors, std::uint64_t end, const seal_key& key, Read&& read) {
+  holdfast::detail::stream_digest d(key);
+  std::vector<std::byte> piece(std::size_t{64} << 10);
+  for_each_gap(tensors, end, [&](std::uint64_t from, std::uint64_t to) {
+    while (from < to) {
+      const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
+      read(from, bytes);
+      d.update(bytes);
+      from += bytes.size();
+    }
+  });
+  return d.finish();
+}
+
 }  // namespace holdfast::hdf5

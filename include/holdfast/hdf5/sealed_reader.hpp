@@ -112,17 +112,8 @@ class basic_sealed_reader final : public reader {
   }
 
   void verify_metadata() const override {
-    holdfast::detail::stream_digest d(key_);
-    std::vector<std::byte> piece(std::min(std::uint64_t{64} << 10, trailer_.index_offset));
-    for_each_gap(entries(), trailer_.index_offset, [&](std::uint64_t from, std::uint64_t to) {
-      while (from < to) {
-        const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), to - from));
-        disk_->read_at(from, part);
-        d.update(part);
-        from += part.size();
-      }
-    });
-    if (d.finish() != trailer_.metadata_digest)
+    const auto read = [this](std::uint64_t at, std::span<std::byte> out) { disk_->read_at(at, out); };
+    if (metadata_digest(ranges_of(entries()), trailer_.index_offset, key_, read) != trailer_.metadata_digest)
       throw integrity_error(file() + ": the HDF5 metadata is damaged: its digest is not the one in the trailer; take an older checkpoint");
   }
 
@@ -131,19 +122,13 @@ class basic_sealed_reader final : public reader {
     return {whole, whole.get() + e.offset};
   }
 
-  /// Calls `visit(from, to)` for the stretches before `end` that hold no tensor's bytes, in order.
-  template <class F>
-  static void for_each_gap(const std::vector<entry>& entries, std::uint64_t end, F&& visit) {
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> used;
+  /// Where tensors lie, in the order of the file.
+  static std::vector<byte_range> ranges_of(const std::vector<entry>& entries) {
+    std::vector<byte_range> used;
     for (const entry& e : entries)
-      if (e.kind == entry_kind::tensor && e.bytes != 0) used.emplace_back(e.offset, e.offset + e.bytes);
-    holdfast::detail::sort(used);
-    std::uint64_t at = 0;
-    for (const auto& [from, to] : used) {
-      if (at < from) visit(at, from);
-      at = to;
-    }
-    if (at < end) visit(at, end);
+      if (e.kind == entry_kind::tensor && e.bytes != 0) used.push_back({e.offset, e.offset + e.bytes});
+    holdfast::detail::sort(used, [](const byte_range& a, const byte_range& b) { return a.begin < b.begin; });
+    return used;
   }
 
  private:
