@@ -1,6 +1,5 @@
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +15,7 @@
 #include <holdfast/core/order.hpp>
 #include <holdfast/core/path.hpp>
 #include <holdfast/hdf5/datatype.hpp>
+#include <holdfast/hdf5/foreign_file.hpp>
 #include <holdfast/hdf5/foreign_limits.hpp>
 #include <holdfast/hdf5/layout.hpp>
 #include <holdfast/hdf5/memory_driver.hpp>
@@ -33,14 +33,14 @@ class basic_foreign_reader final : public reader {
  public:
   explicit basic_foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), limits_{opened->size()}, opened_(std::move(opened), limits_.size) {
     const quiet_errors quiet;
-    const plugins_off no_plugins;
+    const detail::plugins_off no_plugins;
     links_ = checked(H5Pcreate(H5P_LINK_ACCESS), &H5Pclose, "H5Pcreate");
-    checked(H5Pset_elink_cb(links_.get(), &follow_none, nullptr), "H5Pset_elink_cb");
+    checked(H5Pset_elink_cb(links_.get(), &detail::follow_none, nullptr), "H5Pset_elink_cb");
     opened_.file = checked(H5Fopen("holdfast", H5F_ACC_RDONLY, opened_.access.get()), &H5Fclose, file() + ": cannot open it as HDF5");
     std::vector<entry> found;
     const handle root = checked(H5Gopen2(opened_.file.get(), "/", H5P_DEFAULT), &H5Gclose, file() + ": cannot open the root group");
     std::map<address, std::string> seen;
-    seen.emplace(address_of(root.get()), "");
+    seen.emplace(detail::address_of(root.get()), "");
     walk(root.get(), "", 0, seen, found);
     holdfast::detail::sort(found, [](const entry& a, const entry& b) { return a.path < b.path; });
     read_own_group(root.get(), found);
@@ -55,7 +55,7 @@ class basic_foreign_reader final : public reader {
       return;
     }
     const quiet_errors quiet;
-    const plugins_off no_plugins;
+    const detail::plugins_off no_plugins;
     const std::string what = file() + ": /" + path + ": cannot read";
     if (opened_.path != path) {
       opened_.path.clear();
@@ -105,73 +105,17 @@ class basic_foreign_reader final : public reader {
   }
 
  private:
-  struct address {
-    std::array<unsigned char, 16> bytes{};
-    friend auto operator<=>(const address&, const address&) = default;
-  };
+  using address = detail::address;
   static constexpr int max_depth = 256;
-
-  /// The file as libhdf5 has it, closed in silence. A damaged one may not let itself be closed: libhdf5 then goes on using what it
-  /// reads from, and so that stays. When the process ends it may still crash over such a file (1.10 does; H5dont_atexit, called
-  /// before its first function, stops it).
-  struct opened_file {
-    std::unique_ptr<basic_memory_image<X>> image;
-    handle access, file, dataset;  // the dataset that was read last, which is mostly read next
-    std::string path;
-
-    opened_file(std::shared_ptr<io::file> disk, std::uint64_t size)
-        : image(std::make_unique<basic_memory_image<X>>(size, [disk = std::move(disk), size](std::uint64_t at, std::span<std::byte> out) {
-            const std::uint64_t n = at < size ? std::min<std::uint64_t>(out.size(), size - at) : 0;
-            if (n != 0) disk->read_at(at, out.first(n));
-            std::fill(out.begin() + static_cast<std::ptrdiff_t>(n), out.end(), std::byte{0});
-          })),
-          access(image_access(*image)) {}
-    opened_file(const opened_file&) = delete;
-    ~opened_file() {
-      const quiet_errors quiet;
-      const bool closed = dataset.close();
-      if (!file.close() || !closed) (void)image.release();
-    }
-  };
-
-  /// Filter plugins are code: none is loaded while a file of unknown origin is open.
-  class plugins_off {
-   public:
-    plugins_off() {
-      H5PLget_loading_state(&before_);
-      H5PLset_loading_state(0);
-    }
-    plugins_off(const plugins_off&) = delete;
-    ~plugins_off() { H5PLset_loading_state(before_); }
-
-   private:
-    unsigned before_ = 0;
-  };
-
-  static address address_of(hid_t object) {
-    address a{};
-#if H5_VERSION_GE(1, 12, 0)
-    H5O_info2_t info;
-    checked(H5Oget_info3(object, &info, H5O_INFO_BASIC), "H5Oget_info");
-    std::memcpy(a.bytes.data(), &info.token, std::min(a.bytes.size(), sizeof info.token));
-#else
-    H5O_info_t info;
-    checked(H5Oget_info2(object, &info, H5O_INFO_BASIC), "H5Oget_info");
-    std::memcpy(a.bytes.data(), &info.addr, sizeof info.addr);
-#endif
-    return a;
-  }
-
-  static herr_t follow_none(const char*, const char*, const char*, const char*, unsigned*, hid_t, void*) { return -1; }
 
   /// The dataset that was found at that path, and no other: names may stand twice in a group of a hostile file.
   handle dataset(const std::string& path, const std::string& what) const {
     const handle access = checked(H5Pcreate(H5P_DATASET_ACCESS), &H5Pclose, what);
-    checked(H5Pset_elink_cb(access.get(), &follow_none, nullptr), what);
+    checked(H5Pset_elink_cb(access.get(), &detail::follow_none, nullptr), what);
     // A compressed chunk that does not fit the cache would be unpacked again for every piece of it.
     checked(H5Pset_chunk_cache(access.get(), 12421, std::size_t{16} << 20, 1.0), what);
     handle set = checked(H5Dopen2(opened_.file.get(), path.c_str(), access.get()), &H5Dclose, what);
-    if (const auto found = described_.find(path); found != described_.end() && found->second != address_of(set.get())) throw format_error(what + ": two objects of one name");
+    if (const auto found = described_.find(path); found != described_.end() && found->second != detail::address_of(set.get())) throw format_error(what + ": two objects of one name");
     return set;
   }
 
@@ -211,7 +155,7 @@ class basic_foreign_reader final : public reader {
       if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) throw format_error(file() + ": /" + whole + ": a link with a name that HDF5 does not allow");
       if (whole == library_group) continue;
       const handle object = checked(H5Oopen(group, name.c_str(), links_.get()), &H5Oclose, file() + ": /" + whole + ": cannot open");
-      const address place = address_of(object.get());
+      const address place = detail::address_of(object.get());
       const auto [first, is_new] = seen.emplace(place, whole);
       const H5I_type_t type = H5Iget_type(object.get());
       if (!is_new) {
@@ -416,7 +360,7 @@ class basic_foreign_reader final : public reader {
   }
 
   detail::file_limits limits_;
-  mutable opened_file opened_;
+  mutable detail::basic_opened_file<X> opened_;
   handle links_;
   std::uint64_t links_seen_ = 0, name_bytes_ = 0, content_ = 0;  // found so far
   std::map<std::string, address> described_;

@@ -59,7 +59,7 @@ class basic_sealed_reader final : public reader {
   /// Searches the index in the file itself, then verifies what it says of this entry. Where anything speaks against it the
   /// whole index has the word.
   const entry* find_alone(std::string_view path) const override {
-    constexpr std::size_t few = 8;  // entries for which all are not read
+    constexpr std::size_t few = 8;  // entries; for more of them, or where the index is small, all are read
     if (const auto known = alone_.find(path); known != alone_.end()) return &known->second;
     if (loaded_ || alone_.size() == few || trailer_.index_bytes() <= few * detail::index_block / 2) return nullptr;
     const auto whole = mapped();
