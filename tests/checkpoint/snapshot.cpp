@@ -116,6 +116,7 @@ BOOST_AUTO_TEST_CASE(a_staged_image_gives_the_same_file_and_what_is_held_is_not_
   second.fill(0, bytes, true);
   BOOST_TEST((image == direct));
   for (std::size_t i = 0; i < 3; ++i) BOOST_TEST((second.finish().entries[i].digest == expected.entries[i].digest), expected.entries[i].path);
+  BOOST_TEST(second.finish().blocks.size() == expected.blocks.size());
   const auto block = [](const hdf5::index& x, std::size_t item, std::size_t n) { return x.blocks[x.first_block[item] + n]; };
   for (std::size_t n = 0; n < 4; ++n) BOOST_TEST((block(second.finish(), 0, n) == block(expected, 0, n)));
 }

@@ -6,6 +6,7 @@
 
 #include <holdfast/holdfast.hpp>
 
+#include "../io/memory_files.hpp"
 #include "../support.hpp"
 
 using namespace holdfast;
@@ -76,6 +77,28 @@ BOOST_AUTO_TEST_CASE(other_types_and_orders_arrive_too) {
     BOOST_TEST(std::equal(wide.begin(), wide.end(), f.tensors[i].begin(), f.tensors[i].end()));
     BOOST_TEST(std::equal(backwards.rbegin(), backwards.rend(), f.tensors[i].begin(), f.tensors[i].end()));
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_part_is_read_without_what_lies_between) {
+  support::memory_files disk;
+  std::vector<std::vector<std::int32_t>> tensors(100, std::vector<std::int32_t>(10'000));
+  state s;
+  for (std::size_t i = 0; i < tensors.size(); ++i) s.bind(many_sizes::name(i), tensors[i]);
+  save("f.h5", s, {.storage = &disk});
+  const auto file = detail::open_reader("f.h5", trust::sealed_only, &disk);
+  std::vector<transfer> some;
+  for (const std::size_t i : {30, 32, 60}) some.push_back({file->find(many_sizes::name(i)), nullptr});
+  disk.read = 0;
+  transfers(*file, some, true).run();
+  BOOST_TEST(disk.read == 3 * 40'000u);
+
+  std::vector<transfer> all;
+  for (const entry& e : file->entries())
+    if (e.kind == entry_kind::tensor) all.push_back({&e, nullptr});
+  disk.read = 0;
+  transfers(*file, all, true).run();
+  BOOST_TEST(disk.read >= 100 * 40'000u);
+  BOOST_TEST(disk.read < 100 * 40'100u);
 }
 
 BOOST_AUTO_TEST_CASE(one_wrong_bit_anywhere_is_found_and_named) {

@@ -295,6 +295,13 @@ BOOST_AUTO_TEST_CASE(a_refreshed_manifest_is_a_new_one_or_says_that_it_cannot_be
   BOOST_TEST(refuses([&] { p.bound.version("bias", counter); }, [] {}));
   BOOST_TEST(refuses([&] { p.bound.bind("more", p.other); }, [] {}));
 
+  holdfast::state ends_early;
+  ends_early.bind("named", p.named);
+  manifest longer(ends_early);
+  p.named.erase("b");
+  BOOST_TEST(!longer.refresh(ends_early));
+  p.named["b"] = {2, 3};
+
   // Ties that come and go.
   holdfast::state tied;
   std::vector<float> memory(6);

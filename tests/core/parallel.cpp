@@ -41,4 +41,24 @@ BOOST_AUTO_TEST_CASE(the_error_of_the_lowest_number_is_thrown_and_nothing_begins
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_later_error_of_a_higher_number_does_not_replace_it) {
+  std::atomic<bool> second_begun{false}, first_threw{false};
+  const auto until = [](const std::atomic<bool>& flag) {
+    while (!flag) std::this_thread::yield();
+  };
+  BOOST_CHECK_EXCEPTION(parallel(2, 2,
+                                 [&](std::size_t i) {
+                                   if (i == 0) {
+                                     until(second_begun);
+                                     first_threw = true;
+                                   } else {
+                                     second_begun = true;
+                                     until(first_threw);
+                                     std::this_thread::sleep_for(std::chrono::milliseconds(50));
+                                   }
+                                   throw std::runtime_error(std::to_string(i));
+                                 }),
+                        std::runtime_error, [](const auto& e) { return std::string(e.what()) == "0"; });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

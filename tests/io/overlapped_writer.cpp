@@ -117,6 +117,19 @@ BOOST_AUTO_TEST_CASE(the_first_error_is_thrown_and_ends_the_writing) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(after_an_error_what_waits_is_not_written) {
+  for (const unsigned at_once : {1u, 4u}) {
+    staging_buffer memory, image;
+    slow_file to(40 * piece, at_once);
+    to.fails_at = 0;
+    const auto all = image.reserve(40 * piece);
+    overlapped_writer w(to, memory, to.size());
+    for (std::uint64_t at = 0; at < to.size(); at += piece) w.write(at, all.subspan(at, piece));
+    BOOST_CHECK_THROW(w.finish(), io_error);
+    BOOST_TEST(to.after() <= 8, to.after() << " pieces were written after the error, with " << at_once << " at once");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(without_finish_nothing_waits_forever) {
   staging_buffer memory;
   slow_file to(40 * piece, 4);
