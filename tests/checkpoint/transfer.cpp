@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(a_part_is_read_without_what_lies_between) {
   save("f.h5", s, {.storage = &disk});
   const auto file = detail::open_reader("f.h5", trust::sealed_only, &disk);
   std::vector<transfer> some;
-  for (const std::size_t i : {30, 32, 60}) some.push_back({file->find(many_sizes::name(i)), nullptr});
+  for (const std::size_t i : {30u, 32u, 60u}) some.push_back({file->find(many_sizes::name(i)), nullptr});
   disk.read = 0;
   transfers(*file, some, true).run();
   BOOST_TEST(disk.read == 3 * 40'000u);

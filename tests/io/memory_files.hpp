@@ -25,10 +25,9 @@ class memory_files final : public io::storage {
  public:
   using bytes = std::vector<std::byte>;
 
-  /// Whether files can share blocks, as those of xfs and btrfs; and what was written and shared so far.
+  /// Whether files can share blocks, as those of xfs and btrfs; and what was written, shared and read so far.
   bool reflinks = false;
-  std::uint64_t written = 0, shared = 0;
-  std::atomic<std::uint64_t> read{0};  ///< several threads read
+  std::uint64_t written = 0, shared = 0, read = 0;
 
   /// The content of a file, made where it is missing; tests put damaged copies here.
   bytes& operator[](const std::string& path) {
@@ -74,7 +73,7 @@ class memory_files final : public io::storage {
     void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
       if (offset > content_->size() || out.size() > content_->size() - offset)
         throw holdfast::format_error(path_ + ": ends at byte " + std::to_string(content_->size()) + ", before its content does; the file was truncated");
-      of_.read += out.size();
+      std::atomic_ref(of_.read) += out.size();  // several threads read
       std::copy_n(content_->begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
     }
     std::uint64_t size() const override { return content_->size(); }
