@@ -60,6 +60,8 @@ def headers(build):
         test = (ROOT / "tests" / path.relative_to("holdfast")).with_suffix(".cpp")
         if test in built and re.findall(r"#include (.*)", test.read_text())[:1] == [f"<{path}>"]:
             return ""
+        if header.parent.name == "adapters" and test.is_file():
+            return ""  # its library is not part of this build
         result = check("-include", header, "-include", header, "-x", "c++", os.devnull)
         return f"does not compile alone\n{result.stdout}" if result.returncode else ""
     return check_all(sorted((ROOT / "include/holdfast").rglob("*.hpp")), problem)
