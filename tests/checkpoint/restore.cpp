@@ -379,4 +379,23 @@ BOOST_AUTO_TEST_CASE(bytes_that_are_no_bool_never_get_where_one_is_read) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(hooks_run_before_a_save_and_between_the_state_and_the_generators) {
+  const support::folder folder;
+  std::string order;
+  std::mt19937 engine(1);
+  int x = 1, doubled = 0;
+  state s;
+  s.bind("engine", engine).bind("x", x);
+  s.before_save([&] { order += "a", x = 2; }).before_save([&] { order += "b"; });
+  s.after_restore([&] { order += "c", doubled = 2 * x, engine(); }).after_restore([&] { order += "d"; });
+  save(folder / "a.h5", s);
+  BOOST_TEST(order == "ab");
+  const auto expected = std::mt19937(engine)();
+  x = 7, engine();
+  restore(folder / "a.h5", s);
+  BOOST_TEST(order == "abcd");
+  BOOST_TEST(doubled == 4);
+  BOOST_TEST(engine() == expected);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -53,11 +53,10 @@ class basic_apply_walk final : public walk {
 
   const std::vector<assignment>& assignments() const noexcept { return assignments_; }
 
-  /// Runs what was deferred; random generators come last.
-  void finish() {
-    for (const restore_order now : {restore_order::normal, restore_order::random})
-      for (auto& [order, run] : deferred_)
-        if (order == now) run();
+  /// Runs what was deferred in that order.
+  void finish(restore_order now) {
+    for (auto& [order, run] : deferred_)
+      if (order == now) run();
   }
 
  private:
@@ -155,7 +154,9 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
     for (const transfer& t : reads) report.bytes += t.source->bytes;
     content.emplace(from, std::move(reads), options.verify == verify::during);
     content->run();
-    made.finish();
+    made.finish(restore_order::normal);
+    bound.run_after_restore();
+    made.finish(restore_order::random);
   } catch (const integrity_error& e) {
     throw integrity_error(std::string(e.what()) + so_far());
   } catch (const format_error& e) {

@@ -180,6 +180,9 @@ class visitor {
     }
   }
 
+  /// Keeps an object alive for as long as this pass over the state may refer to it.
+  void keep(std::shared_ptr<void> object) { pass_.keep(std::move(object)); }
+
   /// Reports, while a restore is planned, that the file does not fit here.
   void problem(std::string expected, std::string found, std::string advice = {}) {
     pass_.problem(path_, std::move(expected), std::move(found), std::move(advice));
