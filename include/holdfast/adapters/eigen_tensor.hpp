@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <unsupported/Eigen/CXX11/Tensor>
@@ -17,7 +18,8 @@ template <class T>
 tensor_view eigen_tensor_of(T& t) {
   constexpr auto rank = static_cast<std::size_t>(T::NumDimensions);
   std::vector<std::int64_t> extents(rank), strides(rank);
-  for (std::size_t i = 0; i < rank; ++i) extents[i] = t.dimension(static_cast<Eigen::Index>(i));
+  // Constants, since these types index their dimensions by integers of different signs.
+  [&]<std::size_t... I>(std::index_sequence<I...>) { ((extents[I] = t.dimension(I)), ...); }(std::make_index_sequence<rank>());
   std::int64_t step = 1;
   for (std::size_t n = 0; n < rank; ++n) {
     const std::size_t i = static_cast<int>(T::Layout) == static_cast<int>(Eigen::RowMajor) ? rank - 1 - n : n;
