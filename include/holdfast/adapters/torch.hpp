@@ -567,7 +567,8 @@ struct traits<M> {
 };
 
 /// The module that it holds.
-template <std::derived_from<torch::detail::ModuleHolderIndicator> H>
+template <class H>
+  requires std::is_base_of_v<torch::detail::ModuleHolderIndicator, H>
 struct traits<H> {
   static void visit(H& holder, visitor& v) {
     if (!holder.is_empty()) return v.here(*holder);
