@@ -75,6 +75,8 @@ class basic_apply_walk final : public walk {
   void absent(const std::string&) override {}
   void identity(const std::string&, const std::string&) override {}
   presence present(const std::string& path) override { return chosen_.present(path); }
+  bool selected(const std::string& path) override { return chosen_.selected(path); }
+  std::optional<std::pair<dtype, shape>> incoming_tensor(const std::string& path) override { return chosen_.tensor(path); }
   std::vector<std::string> children(const std::string& path) override { return chosen_.children(path); }
   void defer(restore_order order, std::function<void()> run) override { deferred_.push_back({order, std::move(run)}); }
   std::shared_ptr<void>* made(const std::string& path, const void* type) override { return &made_[{chosen_.canonical(path), type}]; }

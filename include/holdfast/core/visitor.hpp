@@ -55,6 +55,10 @@ class walk {
   virtual void absent(const std::string& path) = 0;
   virtual void missing(const std::string&) {}
   virtual presence present(const std::string&) { return presence::unknown; }
+  /// Whether the restore was asked for this path.
+  virtual bool selected(const std::string&) { return true; }
+  /// On restore: type and shape of the tensor that the file holds there.
+  virtual std::optional<std::pair<dtype, shape>> incoming_tensor(const std::string&) { return std::nullopt; }
   /// Names of what the file holds directly below, decoded and sorted, each once.
   virtual std::vector<std::string> children(const std::string&) { return {}; }
   virtual void identity(const std::string& path, const std::string& value) = 0;
@@ -150,6 +154,13 @@ class visitor {
     if (saving() || read_only_ || !(empty || resizable_) || pass_.present(path_) == presence::unknown) return std::nullopt;
     return pass_.children(path_);
   }
+
+  /// Type and shape of the tensor that a restore finds here in the file, for an object that is made as the file has it.
+  std::optional<std::pair<dtype, shape>> incoming_tensor() { return pass_.incoming_tensor(path_); }
+
+  /// Whether the restore was asked for the current path (`.only`, `.except`). What it was not asked for stays as it is,
+  /// even where the file says that there is none.
+  bool selected() { return pass_.selected(path_); }
 
   /// Whether an optional or pointer holds something, now (save) or in the file (restore). Absence is saved as such.
   presence present(bool now) {
