@@ -37,6 +37,8 @@ class basic_checkpoint_file {
   std::int64_t step() const noexcept { return reader_->step(); }
   double metric() const noexcept { return reader_->metric(); }
   bool sealed() const noexcept { return reader_->sealed(); }
+  /// What it reads with: for what else the library makes of a checkpoint.
+  const hdf5::reader& reader() const noexcept { return *reader_; }
 
   /// The elements of a tensor in the file itself: nothing is copied and no digest compared (`verify` does). Throws
   /// `mismatch_error` for another element type, `format_error` where the file is compressed, chunked or unaligned.
