@@ -8,8 +8,10 @@
 #include <holdfast/checkpoint/restore.hpp>
 #include <holdfast/checkpoint/save.hpp>
 #include <holdfast/core/state.hpp>
+#include <holdfast/core/views.hpp>
 #include <holdfast/types/array.hpp>
 #include <holdfast/types/atomic.hpp>
+#include <holdfast/types/c_random.hpp>
 #include <holdfast/types/chrono.hpp>
 #include <holdfast/types/map.hpp>
 #include <holdfast/types/optional.hpp>

@@ -37,8 +37,26 @@ struct layer {
   int set = 0;
 };
 
+/// Made of the type that the file has, and emptied where the file has none of it.
+struct as_found {
+  std::vector<float> single;
+  std::vector<double> twice;
+  std::string planned, applied;
+};
+
 }  // namespace
 
+template <>
+struct holdfast::traits<as_found> {
+  static void visit(as_found& a, visitor& v) {
+    const auto found = v.incoming_tensor();
+    if (!v.saving()) (v.planning() ? a.planned : a.applied) = found ? describe(found->first, found->second) : v.selected() ? "none"
+                                                                                                                           : "not asked for";
+    if (v.saving() ? !a.twice.empty() : found && found->first == dtype::float64) v.here(a.twice);
+    else if (v.saving() ? !a.single.empty() : found.has_value()) v.here(a.single);
+    else if (v.applying() && v.selected()) a.single.clear(), a.twice.clear();
+  }
+};
 template <>
 struct holdfast::traits<layer> {
   static void visit(layer& l, visitor& v) {
@@ -377,6 +395,44 @@ BOOST_AUTO_TEST_CASE(bytes_that_are_no_bool_never_get_where_one_is_read) {
     std::memcpy(&byte, &flags[1], 1);
     BOOST_TEST(byte <= 1);
   }
+}
+
+BOOST_AUTO_TEST_CASE(an_object_can_be_made_as_the_file_has_it_and_left_alone_where_it_was_not_asked_for) {
+  const support::folder folder;
+  as_found single{.single = {1, 2}}, twice{.twice = {3}}, none, back;
+  const auto bound = [](as_found& a, as_found& b, as_found& c) {
+    state s;
+    s.bind("a", a).bind("b", b).bind("c", c);
+    return s;
+  };
+  save(folder / "a.h5", bound(single, twice, none));
+  as_found a, b, c{.single = {7}};
+  state s = bound(a, b, c);
+  restore(folder / "a.h5", s, {.except = {"c"}});
+  BOOST_TEST((a.single == single.single && a.planned == "float32[2]" && a.applied == a.planned));
+  BOOST_TEST((b.twice == twice.twice && b.planned == "float64[1]" && b.applied == b.planned));
+  BOOST_TEST((c.single == std::vector<float>{7} && c.planned == "not asked for"));
+  restore(folder / "a.h5", s);
+  BOOST_TEST((c.single.empty() && c.planned == "none" && c.applied == "none"));
+}
+
+BOOST_AUTO_TEST_CASE(hooks_run_before_a_save_and_between_the_state_and_the_generators) {
+  const support::folder folder;
+  std::string order;
+  std::mt19937 engine(1);
+  int x = 1, doubled = 0;
+  state s;
+  s.bind("engine", engine).bind("x", x);
+  s.before_save([&] { order += "a", x = 2; }).before_save([&] { order += "b"; });
+  s.after_restore([&] { order += "c", doubled = 2 * x, engine(); }).after_restore([&] { order += "d"; });
+  save(folder / "a.h5", s);
+  BOOST_TEST(order == "ab");
+  const auto expected = std::mt19937(engine)();
+  x = 7, engine();
+  restore(folder / "a.h5", s);
+  BOOST_TEST(order == "abcd");
+  BOOST_TEST(doubled == 4);
+  BOOST_TEST(engine() == expected);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

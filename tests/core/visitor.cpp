@@ -73,8 +73,12 @@ class log final : public holdfast::detail::walk {
   std::vector<std::pair<holdfast::restore_order, std::function<void()>>> deferred;
   presence found = presence::unknown;
   std::vector<std::string> names;
+  std::optional<std::pair<holdfast::dtype, holdfast::shape>> incoming;
+  std::string asked_for;
 
  private:
+  bool selected(const std::string& path) override { return path == asked_for; }
+  std::optional<std::pair<holdfast::dtype, holdfast::shape>> incoming_tensor(const std::string& path) override { return path == asked_for ? incoming : std::nullopt; }
   void tensor(const std::string& path, const holdfast::detail::tensor_handle& h) override {
     const holdfast::tensor_view view = h.view(h.object);
     lines.push_back(path + " " + describe(view.dtype(), view.shape()) + (h.read_only ? " const" : ""));
@@ -192,6 +196,17 @@ BOOST_AUTO_TEST_CASE(an_empty_container_takes_its_children_from_the_file_and_a_f
   BOOST_TEST(!incoming(pass::plan, presence::present, false).has_value());
   BOOST_TEST(!incoming(pass::save, presence::present, true).has_value());
   BOOST_TEST(!incoming(pass::plan, presence::unknown, true).has_value(), "not in the file: kept as it is");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_made_from_the_file_asks_for_its_type_and_whether_it_is_wanted) {
+  log planned(pass::plan);
+  planned.asked_for = "x";
+  planned.incoming = {holdfast::dtype::float64, {2, 3}};
+  visitor v(planned, "x"), other(planned, "y");
+  BOOST_TEST(v.selected());
+  BOOST_TEST((v.incoming_tensor() == std::pair(holdfast::dtype::float64, holdfast::shape{2, 3})));
+  BOOST_TEST(!other.selected());
+  BOOST_TEST(!other.incoming_tensor().has_value());
 }
 
 BOOST_AUTO_TEST_CASE(absence_is_recorded_on_save_and_asked_of_the_file_on_restore) {

@@ -242,4 +242,28 @@ BOOST_AUTO_TEST_CASE(a_const_engine_is_saved_and_not_restored) {
   support::require_all(f.save(normal).refusal(normal), "\n  /x/state: expected an object that may change, found one bound as const");
 }
 
+namespace {
+
+/// An engine that streams what its locale makes of it.
+struct counting {
+  unsigned long at = 1234567;
+  unsigned long operator()() { return at++; }
+  friend std::ostream& operator<<(std::ostream& out, const counting& c) { return out << c.at; }
+  friend std::istream& operator>>(std::istream& in, counting& c) { return in >> c.at; }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(engines_of_the_program_are_saved_as_what_they_stream) {
+  const support::folder folder;
+  counting engine;
+  holdfast::state s;
+  s.bind("engine", holdfast::streamed(engine));
+  holdfast::save(folder / "a.h5", s);
+  BOOST_TEST(holdfast::checkpoint_file(folder / "a.h5").read<std::string>("engine") == "1234567");
+  engine.at = 99999999999;
+  holdfast::restore(folder / "a.h5", s);
+  BOOST_TEST(engine() == 1234567u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

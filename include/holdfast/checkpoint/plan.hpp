@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -123,6 +124,12 @@ class basic_selection {
     const entry* e = find(path);
     if (e != nullptr) return e->kind == entry_kind::absent ? presence::absent : presence::present;
     return any_below(path) ? presence::present : presence::unknown;
+  }
+
+  std::optional<std::pair<dtype, shape>> tensor(std::string_view path) const {
+    const entry* e = find(path);
+    if (e == nullptr || e->kind == entry_kind::group || e->kind == entry_kind::absent) return std::nullopt;
+    return std::pair(e->dtype, e->shape);
   }
 
   std::vector<std::string> children(const std::string& path) const {
@@ -268,6 +275,8 @@ class basic_plan_walk final : public walk {
     return p;
   }
 
+  bool selected(const std::string& path) override { return chosen_.selected(path); }
+  std::optional<std::pair<dtype, shape>> incoming_tensor(const std::string& path) override { return chosen_.tensor(path); }
   std::vector<std::string> children(const std::string& path) override { return chosen_.children(path); }
 
   void identity(const std::string& path, const std::string& value) override {

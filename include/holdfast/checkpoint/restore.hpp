@@ -53,11 +53,10 @@ class basic_apply_walk final : public walk {
 
   const std::vector<assignment>& assignments() const noexcept { return assignments_; }
 
-  /// Runs what was deferred; random generators come last.
-  void finish() {
-    for (const restore_order now : {restore_order::normal, restore_order::random})
-      for (auto& [order, run] : deferred_)
-        if (order == now) run();
+  /// Runs what was deferred in that order.
+  void finish(restore_order now) {
+    for (auto& [order, run] : deferred_)
+      if (order == now) run();
   }
 
  private:
@@ -76,6 +75,8 @@ class basic_apply_walk final : public walk {
   void absent(const std::string&) override {}
   void identity(const std::string&, const std::string&) override {}
   presence present(const std::string& path) override { return chosen_.present(path); }
+  bool selected(const std::string& path) override { return chosen_.selected(path); }
+  std::optional<std::pair<dtype, shape>> incoming_tensor(const std::string& path) override { return chosen_.tensor(path); }
   std::vector<std::string> children(const std::string& path) override { return chosen_.children(path); }
   void defer(restore_order order, std::function<void()> run) override { deferred_.push_back({order, std::move(run)}); }
   std::shared_ptr<void>* made(const std::string& path, const void* type) override { return &made_[{chosen_.canonical(path), type}]; }
@@ -155,7 +156,9 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
     for (const transfer& t : reads) report.bytes += t.source->bytes;
     content.emplace(from, std::move(reads), options.verify == verify::during);
     content->run();
-    made.finish();
+    made.finish(restore_order::normal);
+    bound.run_after_restore();
+    made.finish(restore_order::random);
   } catch (const integrity_error& e) {
     throw integrity_error(std::string(e.what()) + so_far());
   } catch (const format_error& e) {

@@ -216,6 +216,7 @@ class basic_saver {
 
   /// Takes the state's names, types, shapes and places, and lays it out where that is not done.
   void prepare(const state& bound, const save_options& options) {
+    bound.run_before_save();
     try {
       if (!manifest_ || !manifest_->refresh(bound)) {
         snapshot_.reset();

@@ -48,6 +48,26 @@ class basic_state {
     return *this;
   }
 
+  /// Runs before each save takes what is bound, in the order given: to flush what the program holds elsewhere. What it throws
+  /// the save throws.
+  basic_state& before_save(std::function<void()> hook) {
+    before_save_.push_back(std::move(hook));
+    return *this;
+  }
+  /// Runs when a restore has put back everything but the random generators, in the order given: to rebuild what follows from
+  /// the state. Generators come after it, so that a hook that draws cannot move them. What it throws the restore throws, and says
+  /// that the state is partly restored.
+  basic_state& after_restore(std::function<void()> hook) {
+    after_restore_.push_back(std::move(hook));
+    return *this;
+  }
+  void run_before_save() const {
+    for (const auto& hook : before_save_) hook();
+  }
+  void run_after_restore() const {
+    for (const auto& hook : after_restore_) hook();
+  }
+
   /// Promises that tensors whose path matches (a pattern as in `restore_options::only`) change only when `counter` does, as
   /// the weights of a frozen trunk: a `saver` or `checkpoint_directory` then neither copies nor digests them again, and
   /// shares their blocks with the last file where the file system can. A tensor that changes while its counter stays is
@@ -101,6 +121,7 @@ class basic_state {
   std::set<std::string, std::less<>> names_;
   std::vector<expected_role> expected_;
   std::vector<versioned> versions_;
+  std::vector<std::function<void()>> before_save_, after_restore_;
 };
 using state = basic_state<void>;
 

@@ -55,6 +55,10 @@ class walk {
   virtual void absent(const std::string& path) = 0;
   virtual void missing(const std::string&) {}
   virtual presence present(const std::string&) { return presence::unknown; }
+  /// Whether the restore was asked for this path.
+  virtual bool selected(const std::string&) { return true; }
+  /// On restore: type and shape of the tensor that the file holds there.
+  virtual std::optional<std::pair<dtype, shape>> incoming_tensor(const std::string&) { return std::nullopt; }
   /// Names of what the file holds directly below, decoded and sorted, each once.
   virtual std::vector<std::string> children(const std::string&) { return {}; }
   virtual void identity(const std::string& path, const std::string& value) = 0;
@@ -151,6 +155,13 @@ class visitor {
     return pass_.children(path_);
   }
 
+  /// Type and shape of the tensor that a restore finds here in the file, for an object that is made as the file has it.
+  std::optional<std::pair<dtype, shape>> incoming_tensor() { return pass_.incoming_tensor(path_); }
+
+  /// Whether the restore was asked for the current path (`.only`, `.except`). What it was not asked for stays as it is,
+  /// even where the file says that there is none.
+  bool selected() { return pass_.selected(path_); }
+
   /// Whether an optional or pointer holds something, now (save) or in the file (restore). Absence is saved as such.
   presence present(bool now) {
     if (saving()) {
@@ -179,6 +190,9 @@ class visitor {
       problem("an object of a type with a default constructor", "one to be made", "make it before the restore");
     }
   }
+
+  /// Keeps an object alive for as long as this pass over the state may refer to it.
+  void keep(std::shared_ptr<void> object) { pass_.keep(std::move(object)); }
 
   /// Reports, while a restore is planned, that the file does not fit here.
   void problem(std::string expected, std::string found, std::string advice = {}) {

@@ -157,6 +157,23 @@ struct distribution_traits {
 
 }  // namespace detail
 
+/// An engine of the program's own that streams its state exactly, as the standard asks of engines: the text that it streams,
+/// always in the classic locale. Put back with the random generators, last.
+template <class E>
+struct streamed_view {
+  E& engine;
+};
+template <class E>
+streamed_view<E> streamed(E& engine) { return {engine}; }
+template <class E>
+inline constexpr bool is_view<streamed_view<E>> = true;
+template <class E>
+struct traits<streamed_view<E>> {
+  static void visit(streamed_view<E>& s, visitor& v) {
+    v.value([&] { return detail::streamed_text(s.engine); }, [&s](const std::string& text) { detail::stream_back(text, s.engine); }, restore_order::random);
+  }
+};
+
 template <std::same_as<detail::engine_state> S>
 struct traits<S> {
   static void visit(S& s, visitor& v) {
