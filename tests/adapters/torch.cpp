@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE(a_tied_parameter_is_stored_once_and_stepped_as_often_as_lib
       in = register_parameter("in", torch::randn({4, 4}));
       out = register_parameter("out", in);
     }
-    void train(optim::Optimizer& o, int steps) {
+    void run(optim::Optimizer& o, int steps) {
       for (int i = 0; i < steps; ++i) {
         o.zero_grad();
         torch::mm(in, out).sum().backward();
@@ -322,7 +322,7 @@ BOOST_AUTO_TEST_CASE(a_tied_parameter_is_stored_once_and_stepped_as_often_as_lib
   state s, t;
   s.bind("model", a).bind("optimizer", holdfast::optimizer(adam_a, a));
   t.bind("model", b).bind("optimizer", holdfast::optimizer(adam_b, b));
-  a.train(adam_a, 3);
+  a.run(adam_a, 3);
   save(dir / "a.h5", s);
   const checkpoint_file file(dir / "a.h5");
   BOOST_TEST(file.read<std::int64_t>("optimizer/state/in/step") == 6, "twice a step");
@@ -330,7 +330,7 @@ BOOST_AUTO_TEST_CASE(a_tied_parameter_is_stored_once_and_stepped_as_often_as_lib
   for (const entry& e : file.entries())
     if (e.path == "model/out") BOOST_TEST(e.alias_of == "model/in");
   restore(dir / "a.h5", t);
-  a.train(adam_a, 5), b.train(adam_b, 5);
+  a.run(adam_a, 5), b.run(adam_b, 5);
   BOOST_TEST((contents(t) == contents(s)));
   BOOST_TEST(b.out.is_same(b.in));
 }

@@ -29,6 +29,8 @@
 #include <utility>
 #include <vector>
 
+#include <ATen/core/ivalue.h>  // first: without it clang does not compile the others of libtorch 1.13 as C++20
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
