@@ -1,4 +1,4 @@
-// The command line that the four trainers share, and how they report errors. command_line.cpp has it compiled once.
+// The command line that the trainers share, and how they report errors. command_line.cpp has it compiled once.
 #pragma once
 #include <cstdint>
 #include <functional>
