@@ -1,13 +1,13 @@
 #include <holdfast/adapters/armadillo.hpp>
 
 #include <complex>
-#include <cstring>
 #include <memory>
 #include <vector>
 
 #include <holdfast/testing/resume_equivalence.hpp>
 
 #include "../types/round_trip.hpp"
+#include "bits.hpp"
 #include "h5py.hpp"
 
 namespace {
@@ -18,14 +18,12 @@ using support::require_all;
 
 template <class X>
 bool same_bits(const X& a, const X& b) {
-  return arma::size(a) == arma::size(b) && std::memcmp(a.memptr(), b.memptr(), a.n_elem * sizeof(*a.memptr())) == 0;
+  return arma::size(a) == arma::size(b) && bits::equal(a.memptr(), b.memptr(), a.n_elem);
 }
 
 template <class X>
 void check(X x, X into) {
-  static std::mt19937_64 engine = support::random_engine();
-  auto* const bytes = reinterpret_cast<unsigned char*>(x.memptr());
-  for (std::size_t i = 0; i < x.n_elem * sizeof(*x.memptr()); ++i) bytes[i] = static_cast<unsigned char>(engine());
+  bits::fill(x.memptr(), x.n_elem);
   file f;
   f.save(x).restore(into);
   BOOST_TEST(same_bits(into, x));

@@ -2,10 +2,10 @@
 #include "dlib_adapter.hpp"
 
 #include <complex>
-#include <cstring>
 #include <string>
 
 #include "../types/round_trip.hpp"
+#include "bits.hpp"
 #include "h5py.hpp"
 
 namespace {
@@ -18,14 +18,12 @@ using by_columns = matrix<float, 0, 0, dlib::default_memory_manager, dlib::colum
 
 template <class M>
 bool same_bits(M& a, M& b) {
-  return a.nr() == b.nr() && a.nc() == b.nc() && std::memcmp(a.begin(), b.begin(), static_cast<std::size_t>(a.size()) * sizeof(*a.begin())) == 0;
+  return a.nr() == b.nr() && a.nc() == b.nc() && bits::equal(a.begin(), b.begin(), static_cast<std::size_t>(a.size()));
 }
 
 template <class M>
 void check(M x, M into) {
-  static std::mt19937_64 engine = support::random_engine();
-  auto* const bytes = reinterpret_cast<unsigned char*>(x.begin());
-  for (std::size_t i = 0; i < static_cast<std::size_t>(x.size()) * sizeof(*x.begin()); ++i) bytes[i] = static_cast<unsigned char>(engine());
+  bits::fill(x.begin(), static_cast<std::size_t>(x.size()));
   file f;
   f.save(x).restore(into);
   BOOST_TEST(same_bits(into, x));

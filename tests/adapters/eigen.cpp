@@ -1,7 +1,6 @@
 #include <holdfast/adapters/eigen.hpp>
 
 #include <complex>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +9,7 @@
 #include <holdfast/testing/resume_equivalence.hpp>
 
 #include "../types/round_trip.hpp"
+#include "bits.hpp"
 #include "h5py.hpp"
 
 namespace {
@@ -21,17 +21,14 @@ using support::require_all;
 
 template <class X>
 bool same_bits(const X& a, const X& b) {
-  return a.rows() == b.rows() && a.cols() == b.cols() && std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(*a.data())) == 0;
+  return a.rows() == b.rows() && a.cols() == b.cols() && bits::equal(a.data(), b.data(), static_cast<std::size_t>(a.size()));
 }
 
-/// Any bits, so that NaNs and negative zeros are among them.
 template <class X>
 X random_bits(Eigen::Index rows, Eigen::Index cols) {
-  static std::mt19937_64 engine = support::random_engine();
   X x;
   x.resize(rows, cols);
-  auto* const bytes = reinterpret_cast<unsigned char*>(x.data());
-  for (std::size_t i = 0; i < static_cast<std::size_t>(x.size()) * sizeof(typename X::Scalar); ++i) bytes[i] = static_cast<unsigned char>(engine());
+  bits::fill(x.data(), static_cast<std::size_t>(x.size()));
   return x;
 }
 

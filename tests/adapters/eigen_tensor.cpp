@@ -2,9 +2,9 @@
 
 #include <array>
 #include <complex>
-#include <cstring>
 
 #include "../types/round_trip.hpp"
+#include "bits.hpp"
 #include "h5py.hpp"
 
 namespace {
@@ -14,21 +14,12 @@ using support::require_all;
 
 template <class X>
 bool same_bits(const X& a, const X& b) {
-  for (int i = 0; i < static_cast<int>(X::NumIndices); ++i)
-    if (a.dimension(i) != b.dimension(i)) return false;
-  return std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(*a.data())) == 0;
-}
-
-template <class X>
-void fill(X& x) {
-  static std::mt19937_64 engine = support::random_engine();
-  auto* const bytes = reinterpret_cast<unsigned char*>(x.data());
-  for (std::size_t i = 0; i < static_cast<std::size_t>(x.size()) * sizeof(*x.data()); ++i) bytes[i] = static_cast<unsigned char>(engine());
+  return Eigen::dimensions_match(a.dimensions(), b.dimensions()) && bits::equal(a.data(), b.data(), static_cast<std::size_t>(a.size()));
 }
 
 template <class X>
 void check(X x, X into) {
-  fill(x);
+  bits::fill(x.data(), static_cast<std::size_t>(x.size()));
   file f;
   f.save(x).restore(into);
   BOOST_TEST(same_bits(into, x));

@@ -1,11 +1,11 @@
 #include <holdfast/adapters/xtensor.hpp>
 
 #include <complex>
-#include <cstring>
 #include <numeric>
 #include <vector>
 
 #include "../types/round_trip.hpp"
+#include "bits.hpp"
 #include "h5py.hpp"
 
 namespace {
@@ -16,14 +16,12 @@ using support::require_all;
 template <class X>
 bool same_bits(const X& a, const X& b) {
   return a.dimension() == b.dimension() && std::equal(a.shape().begin(), a.shape().end(), b.shape().begin()) &&
-         std::memcmp(a.data(), b.data(), a.size() * sizeof(*a.data())) == 0;
+         bits::equal(a.data(), b.data(), a.size());
 }
 
 template <class X>
 void check(X x, X into) {
-  static std::mt19937_64 engine = support::random_engine();
-  auto* const bytes = reinterpret_cast<unsigned char*>(x.data());
-  for (std::size_t i = 0; i < x.size() * sizeof(*x.data()); ++i) bytes[i] = static_cast<unsigned char>(engine());
+  bits::fill(x.data(), x.size());
   file f;
   f.save(x).restore(into);
   BOOST_TEST(same_bits(into, x));

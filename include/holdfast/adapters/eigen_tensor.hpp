@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <unsupported/Eigen/CXX11/Tensor>
@@ -19,7 +20,9 @@ template <class X, class Element>
 struct eigen_tensor {
   static tensor_view view(X& x) {
     std::vector<std::int64_t> extents;
-    for (int i = 0; i < static_cast<int>(X::NumIndices); ++i) extents.push_back(static_cast<std::int64_t>(x.dimension(i)));
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (extents.push_back(static_cast<std::int64_t>(x.dimension(I))), ...);
+    }(std::make_index_sequence<static_cast<std::size_t>(X::NumIndices)>());
     const shape s(extents);
     constexpr bool by_rows = static_cast<int>(X::Layout) == static_cast<int>(Eigen::RowMajor);
     return tensor_view(static_cast<Element*>(x.data()), s, by_rows ? std::vector<std::int64_t>() : column_major(s));
