@@ -3,6 +3,7 @@
 
   compile_check.py headers BUILD   every public header compiles alone, and twice in one translation unit
   compile_check.py fail BUILD      no tests/compile_fail/*.cpp compiles, and each says what its `// error: REGEX` lines expect
+  compile_check.py adapters BUILD  all adapters whose tests are built compile in one translation unit, in either order, and bind their types there
   compile_check.py listed BUILD    every tests/FOLDER/*.cpp is part of the build (a file nobody listed would never run)
 """
 
@@ -82,6 +83,32 @@ def fail(build):
     return check_all(sorted((ROOT / "tests/compile_fail").glob("*.cpp")), problem)
 
 
+def adapters(build):
+    """tests/adapters/together.hpp binds something of each, under `#ifdef WITH_NAME`."""
+    check, built, together = syntax_check(build), compile_commands(build), ROOT / "tests/adapters/together.hpp"
+    headers, flags = [], []
+    for header in sorted((ROOT / "include/holdfast/adapters").glob("*.hpp")):
+        entry = built.get(ROOT / "tests/adapters" / f"{header.stem}.cpp")
+        if entry:
+            headers.append(header)
+            flags.append(f"-DWITH_{header.stem.upper()}")
+            flags += [w for w in shlex.split(entry["command"]) if w.startswith(("-I", "-isystem"))]
+    print("adapters:", *(h.stem for h in headers))
+    if not headers:
+        return 0
+    missing = [h.stem for h in headers if f"#ifdef WITH_{h.stem.upper()}\n" not in together.read_text()]
+    if missing:
+        print(f"{together.relative_to(ROOT)} binds nothing of {', '.join(missing)}")
+        return 1
+    umbrella = ROOT / "include/holdfast/holdfast.hpp"
+
+    def problem(last):
+        order = [*headers, umbrella] if last == headers[-1] else [umbrella, *reversed(headers)]
+        result = check(*flags, *(w for h in (*order, together) for w in ("-include", h)), "-x", "c++", os.devnull)
+        return f"does not compile as the last adapter of {len(headers)}\n{result.stdout}" if result.returncode else ""
+    return check_all([headers[-1], headers[0]] if len(headers) > 1 else headers, problem)
+
+
 def listed(build):
     built = compile_commands(build)
     sources = [s for s in sorted((ROOT / "tests").rglob("*.cpp")) if s.parent.name != "compile_fail"]
@@ -89,7 +116,7 @@ def listed(build):
 
 
 if __name__ == "__main__":
-    checks = {"headers": headers, "fail": fail, "listed": listed}
+    checks = {"headers": headers, "fail": fail, "adapters": adapters, "listed": listed}
     if len(sys.argv) != 3 or sys.argv[1] not in checks:
         sys.exit(__doc__)
     sys.exit(checks[sys.argv[1]](pathlib.Path(sys.argv[2])) != 0)

@@ -1,120 +1,88 @@
-#include <dlib/matrix.h>
-#include <dlib/rand.h>
+// docs/adapters.md shows how to write an adapter; this is a library that has none, and the adapter that the page shows.
+#include "dlib_adapter.hpp"
 
-#include <cstdint>
-#include <sstream>
+#include <complex>
 #include <string>
-#include <type_traits>
-#include <vector>
 
-#include <holdfast/holdfast.hpp>
+#include "../types/round_trip.hpp"
+#include "bits.hpp"
+#include "h5py.hpp"
 
-#include "../support.hpp"
+namespace {
 
-// The adapters and the access to a private member of docs/adapters.md; tests/adapters/docs.py holds them to it word for word.
+using dlib::matrix;
+using round_trip::file;
+using support::require_all;
+using by_rows = matrix<float>;
+using by_columns = matrix<float, 0, 0, dlib::default_memory_manager, dlib::column_major_layout>;
 
-template <class T, long Rows, long Columns, class Memory, class Layout>
-struct holdfast::traits<dlib::matrix<T, Rows, Columns, Memory, Layout>> {
-  using matrix = dlib::matrix<T, Rows, Columns, Memory, Layout>;
-
-  static tensor_view view(matrix& m) {
-    const bool row_major = std::is_same_v<Layout, dlib::row_major_layout>;
-    return tensor_view(m.size() == 0 ? nullptr : &m(0, 0), {m.nr(), m.nc()},
-                       row_major ? std::vector<std::int64_t>{m.nc(), 1} : std::vector<std::int64_t>{1, m.nr()});
-  }
-  static void resize(matrix& m, const shape& s)
-    requires(Rows == 0 && Columns == 0)
-  {
-    m.set_size(s[0], s[1]);
-  }
-};
-
-template <>
-struct holdfast::traits<dlib::rand> {
-  static void visit(dlib::rand& r, visitor& v) {
-    v.value(
-        [&r] {
-          std::ostringstream out;
-          serialize(r, out);
-          std::string bytes = out.str();
-          bytes.resize(8192);  // of one size, whatever has been drawn
-          return std::vector<std::uint8_t>(bytes.begin(), bytes.end());
-        },
-        [&r](const std::vector<std::uint8_t>& bytes) {
-          std::istringstream in(std::string(bytes.begin(), bytes.end()));
-          deserialize(r, in);
-        },
-        restore_order::random);
-  }
-};
-
-class library_class {
- public:
-  explicit library_class(double momentum) : momentum_(momentum) {}
-  double momentum() const { return momentum_; }
-
- private:
-  double momentum_;
-};
-
-template <auto Member>
-struct momentum_of_library_class {
-  friend constexpr auto private_momentum() { return Member; }
-};
-constexpr auto private_momentum();
-template struct momentum_of_library_class<&library_class::momentum_>;
-
-template <>
-struct holdfast::traits<library_class> {
-  static void visit(library_class& c, visitor& v) { v("momentum", c.*private_momentum()); }
-};
-
-BOOST_AUTO_TEST_SUITE(adapters_dlib)
-
-using holdfast::restore, holdfast::save, holdfast::state;
-
-BOOST_AUTO_TEST_CASE(matrices_of_either_order) {
-  const support::folder folder;
-  dlib::matrix<float> m(2, 3), m_restored;
-  dlib::matrix<float, 0, 0, dlib::default_memory_manager, dlib::column_major_layout> c(2, 3), c_restored;
-  dlib::matrix<double, 2, 1> fixed;
-  fixed = 5, 6;
-  for (long i = 0; i < 6; ++i) m(i / 3, i % 3) = c(i / 3, i % 3) = static_cast<float>(i);
-  state s, t;
-  s.bind("m", m).bind("c", c).bind("fixed", fixed);
-  save(folder / "a.h5", s);
-  fixed = 0, 0;
-  t.bind("m", m_restored).bind("c", c_restored).bind("fixed", fixed);
-  restore(folder / "a.h5", t);
-  BOOST_TEST((m_restored == m));
-  BOOST_TEST((c_restored == c));
-  BOOST_TEST(fixed(1) == 6);
-  const holdfast::checkpoint_file file(folder / "a.h5");
-  for (const char* name : {"m", "c"}) {
-    const auto in_file = file.map<float>(name);
-    BOOST_TEST((std::vector<float>(in_file.begin(), in_file.end())) == (std::vector<float>{0, 1, 2, 3, 4, 5}), boost::test_tools::per_element());
-  }
+template <class M>
+bool same_bits(M& a, M& b) {
+  return a.nr() == b.nr() && a.nc() == b.nc() && bits::equal(a.begin(), b.begin(), static_cast<std::size_t>(a.size()));
 }
 
-BOOST_AUTO_TEST_CASE(the_generator_goes_on_from_where_it_was_saved) {
-  const support::folder folder;
-  dlib::rand r(7), other(8);
-  state s, t;
-  s.bind("r", r), t.bind("r", other);
-  (void)r.get_random_gaussian();  // has drawn one ahead
-  save(folder / "a.h5", s);
-  restore(folder / "a.h5", t);
-  for (int i = 0; i < 10; ++i) BOOST_TEST(other.get_random_gaussian() == r.get_random_gaussian());
+template <class M>
+void check(M x, M into) {
+  bits::fill(x.begin(), static_cast<std::size_t>(x.size()));
+  file f;
+  f.save(x).restore(into);
+  BOOST_TEST(same_bits(into, x));
 }
 
-BOOST_AUTO_TEST_CASE(private_members_can_be_named) {
-  const support::folder folder;
-  library_class a(0.9), b(0.1);
-  state s, t;
-  s.bind("a", a), t.bind("a", b);
-  save(folder / "a.h5", s);
-  restore(folder / "a.h5", t);
-  BOOST_TEST(b.momentum() == 0.9);
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(dlib_)
+
+BOOST_AUTO_TEST_CASE(the_page_shows_this_adapter_and_it_is_short) {
+  const std::string page = support::bytes_of(HOLDFAST_TEST_DATA_DIR "/../../docs/adapters.md");
+  const std::string adapter = support::bytes_of(HOLDFAST_TEST_DATA_DIR "/../adapters/dlib_adapter.hpp");
+  BOOST_TEST((page.find("```cpp\n" + adapter + "```\n") != std::string::npos), "docs/adapters.md must show tests/adapters/dlib_adapter.hpp as it is");
+  BOOST_TEST(std::count(adapter.begin(), adapter.end(), '\n') < 40);
+}
+
+BOOST_AUTO_TEST_CASE(matrices_of_both_layouts_and_any_size_come_back_bit_for_bit) {
+  check(by_rows(2, 3), by_rows());
+  check(by_columns(2, 3), by_columns(2, 3));
+  check(matrix<double, 2, 3>(), matrix<double, 2, 3>());
+  check(matrix<double, 2, 3, dlib::default_memory_manager, dlib::column_major_layout>(), matrix<double, 2, 3, dlib::default_memory_manager, dlib::column_major_layout>());
+  check(matrix<std::int32_t, 0, 3>(4, 3), matrix<std::int32_t, 0, 3>());
+  check(matrix<std::complex<double>, 3, 0>(3, 4), matrix<std::complex<double>, 3, 0>());
+  check(matrix<double, 0, 1>(5), matrix<double, 0, 1>());
+  by_columns columns(2, 3), columns_back;
+  columns = 0, 1, 2, 10, 11, 12;
+  by_rows rows_back;
+  file f;
+  f.save(columns).restore(rows_back);
+  BOOST_TEST((rows_back == columns));
+  BOOST_TEST(true_in_h5py(f.path(), "f['x'][()].tolist() == [[0, 1, 2], [10, 11, 12]]"));
+  f.save(rows_back).restore(columns_back);
+  BOOST_TEST((columns_back == columns));
+}
+
+BOOST_AUTO_TEST_CASE(a_shape_that_does_not_fit_is_refused_and_nothing_is_touched) {
+  by_rows saved(2, 3), other(3, 2);
+  saved = 1;
+  other = 2;
+  const by_rows before = other;
+  file f;
+  f.save(saved);
+  require_all(f.refusal(other), "/x: expected float32[3, 2], found float32[2, 3]; give the program's object the file's size");
+  BOOST_TEST((other == before));
+  matrix<float, 0, 4> four;
+  require_all(f.refusal(four), "/x: expected float32[0, 4], found float32[2, 3]; the program's type cannot take that shape");
+  BOOST_TEST(four.nr() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_generator_goes_on_where_it_was) {
+  dlib::rand saved(5), back;
+  saved.get_random_gaussian();  // it keeps a second value
+  file f;
+  f.save(saved).restore(back);
+  for (int i = 0; i < 1000; ++i) {
+    BOOST_REQUIRE(back.get_random_gaussian() == saved.get_random_gaussian());
+    BOOST_REQUIRE(back.get_random_64bit_number() == saved.get_random_64bit_number());
+  }
+  BOOST_TEST(back.get_seed() == saved.get_seed());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

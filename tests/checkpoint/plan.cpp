@@ -38,6 +38,16 @@ struct network {
   }
 };
 
+/// Rows of three, as many as there are.
+struct triples {
+  std::vector<float> elements;
+};
+/// A vector, or a table of any rank.
+struct table {
+  std::vector<float> elements;
+  std::vector<std::int64_t> extents{0};
+};
+
 names paths(const plan& p) {
   names all;
   for (const auto& i : p.restored) all.push_back(i.path);
@@ -62,6 +72,22 @@ names differing(const plan& p) {
 #define SAME(a, b) BOOST_TEST((a) == (b), boost::test_tools::per_element())
 
 }  // namespace
+
+template <>
+struct holdfast::traits<triples> {
+  static tensor_view view(triples& t) { return tensor_view(t.elements.data(), {static_cast<std::int64_t>(t.elements.size() / 3), 3}); }
+  static bool accepts(const triples&, const shape& s) { return s.rank() == 2 && s[1] == 3; }
+  static void resize(triples& t, const shape& s) { t.elements.resize(static_cast<std::size_t>(s.elements())); }
+};
+template <>
+struct holdfast::traits<table> {
+  static tensor_view view(table& t) { return tensor_view(t.elements.data(), shape(t.extents)); }
+  static bool accepts(const table&, const shape&) { return true; }
+  static void resize(table& t, const shape& s) {
+    t.extents.assign(s.begin(), s.end());
+    t.elements.resize(static_cast<std::size_t>(s.elements()));
+  }
+};
 
 BOOST_AUTO_TEST_SUITE(plan_)
 
@@ -197,6 +223,34 @@ BOOST_AUTO_TEST_CASE(shapes_must_be_equal_unless_the_object_takes_what_comes) {
   state t;
   t.bind("x", resizable(longer));
   BOOST_TEST(plan_restore(dir / "f.h5", t).ok());
+}
+
+BOOST_AUTO_TEST_CASE(a_type_says_which_shapes_it_can_take) {
+  const support::folder dir;
+  std::vector<float> x{1, 2, 3, 4, 5, 6};
+  state s;
+  s.bind("3x2", tensor(x.data(), {3, 2})).bind("2x3", tensor(x.data(), {2, 3})).bind("6", x).bind("2x3x1", tensor(x.data(), {2, 3, 1}));
+  save(dir / "f.h5", s);
+  const auto restored = [&](const std::string& from, auto&& object) {
+    state t;
+    t.bind("x", object);
+    restore(dir / "f.h5", t, {.only = {"x"}, .rename = {{from, "x"}}});
+  };
+  const auto refused = [&](const std::string& from, auto&& object) { return message_of<mismatch_error>([&] { restored(from, object); }); };
+  triples t, full{std::vector<float>(3)};
+  require_all(refused("3x2", t), "/x: expected float32[0, 3], found float32[3, 2]; the program's type cannot take that shape");
+  require_all(refused("3x2", resizable(full)), "/x: expected float32[1, 3], found float32[3, 2]; the program's type cannot");
+  require_all(refused("6", t), "/x: expected float32[0, 3], found float32[6]; the program's type cannot");
+  require_all(refused("2x3", full), "/x: expected float32[1, 3], found float32[2, 3]; give the program's object the file's size");
+  BOOST_TEST(t.elements.empty());
+  restored("2x3", t);
+  restored("2x3", resizable(full));
+  BOOST_TEST((t.elements == x));
+  BOOST_TEST((full.elements == x));
+  table any;
+  restored("2x3x1", any);  // of another rank
+  BOOST_TEST((any.elements == x));
+  BOOST_TEST((any.extents == std::vector<std::int64_t>{2, 3, 1}));
 }
 
 BOOST_AUTO_TEST_CASE(types_must_be_equal_unless_a_conversion_is_allowed_and_exists) {

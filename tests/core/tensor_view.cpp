@@ -98,6 +98,13 @@ BOOST_AUTO_TEST_CASE(a_column_major_matrix_is_read_by_rows) {
   BOOST_TEST(rows == expected, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(the_strides_of_column_major_order) {
+  BOOST_TEST((holdfast::column_major({2, 3}) == strides{1, 2}));
+  BOOST_TEST((holdfast::column_major({2, 3, 4}) == strides{1, 2, 6}));
+  BOOST_TEST((holdfast::column_major({5}) == strides{1}));
+  BOOST_TEST(holdfast::column_major({}).empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_zero_dimensional_view_is_one_element) {
   float x = 3;
   const tensor_view view(&x, shape{});

@@ -40,6 +40,27 @@ struct account {
 template <>
 struct holdfast::traits<moments> : holdfast::fields<holdfast::field<&moments::exp_avg>, holdfast::field<&moments::step>> {};
 
+// As docs/adapters.md shows it.
+class library_class {
+ public:
+  explicit library_class(double momentum) : momentum_(momentum) {}
+  double momentum() const { return momentum_; }
+
+ private:
+  double momentum_;
+};
+template <auto Member>
+struct momentum_of_library_class {
+  friend constexpr auto private_momentum() { return Member; }
+};
+constexpr auto private_momentum();
+template struct momentum_of_library_class<&library_class::momentum_>;
+
+template <>
+struct holdfast::traits<library_class> {
+  static void visit(library_class& c, visitor& v) { v("momentum", c.*private_momentum()); }
+};
+
 BOOST_AUTO_TEST_SUITE(core_views)
 
 BOOST_AUTO_TEST_CASE(functions_reach_what_cannot_be_named) {
@@ -157,6 +178,16 @@ BOOST_AUTO_TEST_CASE(a_key_without_a_name_and_a_name_without_a_key_are_errors) {
   u.bind("state", by_name(empty, {{"weight", w}}));
   BOOST_TEST(message_of<holdfast::mismatch_error>([&] { restore(folder / "a.h5", u); }).find("\"bias\"") != std::string::npos);
   BOOST_TEST(empty.empty());
+}
+
+BOOST_AUTO_TEST_CASE(private_members_can_be_named) {
+  const support::folder folder;
+  library_class a(0.9), b(0.1);
+  state s, t;
+  s.bind("a", a), t.bind("a", b);
+  save(folder / "a.h5", s);
+  restore(folder / "a.h5", t);
+  BOOST_TEST(b.momentum() == 0.9);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

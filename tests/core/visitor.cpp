@@ -18,6 +18,7 @@ struct buffer {
   std::int64_t size = 0;
 };
 struct greedy : buffer {};
+struct even : buffer {};
 struct pinned {
   pinned(int) {}
   int x = 0;
@@ -41,6 +42,10 @@ struct holdfast::traits<buffer> {
 template <>
 struct holdfast::traits<greedy> : holdfast::traits<buffer> {
   static constexpr bool any_size = true;
+};
+template <>
+struct holdfast::traits<even> : holdfast::traits<buffer> {
+  static bool accepts(const even&, const shape& s) { return s[1] % 2 == 0; }
 };
 template <>
 struct holdfast::traits<pinned> : holdfast::fields<holdfast::field<&pinned::x>> {};
@@ -156,6 +161,12 @@ BOOST_AUTO_TEST_CASE(a_tensor_offers_the_resizing_that_its_traits_have) {
   BOOST_TEST(saved.handles[3].any_size, "resizable() lets the file decide");
   v.here(sized);
   BOOST_TEST(!saved.handles[4].any_size, "and only for the part it was said of");
+  even choosy;
+  v.here(choosy);
+  BOOST_TEST((saved.handles[4].accepts == nullptr));
+  BOOST_REQUIRE((saved.handles[5].accepts != nullptr));
+  BOOST_TEST(saved.handles[5].accepts(&choosy, {0, 4}));
+  BOOST_TEST(!saved.handles[5].accepts(&choosy, {0, 5}));
 }
 
 BOOST_AUTO_TEST_CASE(a_value_is_stored_on_every_pass_and_set_only_by_a_deferred_call_of_a_restore) {

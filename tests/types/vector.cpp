@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <complex>
+#include <new>
 
 #include "round_trip.hpp"
 
@@ -16,6 +17,17 @@ struct net {
 };
 enum class colour : std::uint8_t { red = 1,
                                    green = 200 };
+/// Memory at multiples of 64 bytes, as vector instructions like it.
+template <class T>
+struct aligned {
+  using value_type = T;
+  aligned() = default;
+  template <class U>
+  aligned(const aligned<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(64))); }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, std::align_val_t(64)); }
+  friend bool operator==(const aligned&, const aligned&) { return true; }
+};
 /// Cannot be made anew or moved, as a class that owns a mutex.
 struct fixed {
   explicit fixed(int x) : value(x) {}
@@ -55,6 +67,19 @@ BOOST_AUTO_TEST_CASE(vectors_of_every_element_type_come_back) {
   check(std::vector<colour>{colour::red, colour::green});
   check(std::vector<bool>{true, false, true, true});
   check(std::vector<char>{'a', '\0', 'b'});
+  check(std::vector<float, aligned<float>>{1, 2, 3});
+  check(std::vector<bool, aligned<bool>>{true, false});
+}
+
+BOOST_AUTO_TEST_CASE(raw_memory_comes_back_where_it_lies) {
+  const auto one = std::make_unique<float[]>(6), other = std::make_unique<float[]>(6), columns = std::make_unique<float[]>(6);
+  for (std::size_t i = 0; i < 6; ++i) one[i] = static_cast<float>(i);
+  file f;
+  f.save(holdfast::tensor(one.get(), {2, 3}));
+  f.restore(holdfast::tensor(other.get(), {2, 3}));
+  f.restore(holdfast::tensor(columns.get(), {2, 3}, holdfast::column_major({2, 3})));
+  BOOST_TEST(std::equal(one.get(), one.get() + 6, other.get()));
+  BOOST_TEST((std::vector<float>(columns.get(), columns.get() + 6) == std::vector<float>{0, 3, 1, 4, 2, 5}));
 }
 
 BOOST_AUTO_TEST_CASE(every_bit_of_every_nan_comes_back) {

@@ -1,8 +1,9 @@
 #pragma once
-/// Tensor, TensorFixedSize and TensorMap of Eigen's unsupported CXX11 module, of either storage order: A[i, j, k] in the file is
-/// A(i, j, k).
+/// Tensor, TensorFixedSize and TensorMap of unsupported/Eigen/CXX11/Tensor, which is dear to include, in either storage
+/// order: t[i, j, k] in h5py is t(i, j, k).
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -10,50 +11,48 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include <holdfast/adapters/eigen.hpp>
+#include <holdfast/core/visitor.hpp>
 
 namespace holdfast {
 namespace detail {
 
-template <class T>
-tensor_view eigen_tensor_of(T& t) {
-  constexpr auto rank = static_cast<std::size_t>(T::NumDimensions);
-  std::vector<std::int64_t> extents(rank), strides(rank);
-  // Constants, since these types index their dimensions by integers of different signs.
-  [&]<std::size_t... I>(std::index_sequence<I...>) { ((extents[I] = t.dimension(I)), ...); }(std::make_index_sequence<rank>());
-  std::int64_t step = 1;
-  for (std::size_t n = 0; n < rank; ++n) {
-    const std::size_t i = static_cast<int>(T::Layout) == static_cast<int>(Eigen::RowMajor) ? rank - 1 - n : n;
-    strides[i] = step;
-    step *= extents[i];
+template <class X, class Element>
+struct eigen_tensor {
+  static tensor_view view(X& x) {
+    std::vector<std::int64_t> extents;
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (extents.push_back(static_cast<std::int64_t>(x.dimension(I))), ...);
+    }(std::make_index_sequence<static_cast<std::size_t>(X::NumIndices)>());
+    const shape s(extents);
+    constexpr bool by_rows = static_cast<int>(X::Layout) == static_cast<int>(Eigen::RowMajor);
+    return tensor_view(static_cast<Element*>(x.data()), s, by_rows ? std::vector<std::int64_t>() : column_major(s));
   }
-  return tensor_view(t.data(), shape(extents), std::move(strides));
-}
+};
 
 }  // namespace detail
 
 /// Restore sizes an empty one.
-template <element T, int N, int Options, class Index>
-struct traits<Eigen::Tensor<T, N, Options, Index>> {
-  using tensor = Eigen::Tensor<T, N, Options, Index>;
-  static tensor_view view(tensor& t) { return detail::eigen_tensor_of(t); }
+template <element T, int Rank, int Options, class Index>
+struct traits<Eigen::Tensor<T, Rank, Options, Index>> : detail::eigen_tensor<Eigen::Tensor<T, Rank, Options, Index>, T> {
+  using tensor = Eigen::Tensor<T, Rank, Options, Index>;
+  static bool accepts(const tensor&, const shape& s) { return s.rank() == Rank && s.elements() <= std::numeric_limits<Index>::max(); }
   static void resize(tensor& t, const shape& s) {
     typename tensor::Dimensions extents;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(N); ++i) extents[i] = static_cast<Index>(s[i]);
+    for (std::size_t i = 0; i < s.rank(); ++i) extents[i] = static_cast<Index>(s[i]);
     t.resize(extents);
   }
 };
-template <element T, class Sizes, int Options, class Index>
-struct traits<Eigen::TensorFixedSize<T, Sizes, Options, Index>> {
-  static tensor_view view(Eigen::TensorFixedSize<T, Sizes, Options, Index>& t) { return detail::eigen_tensor_of(t); }
-};
 
-/// A view: may be bound as an rvalue, and what it refers to must outlive the state.
-template <class Tensor, int Options, template <class> class Pointer>
-inline constexpr bool is_view<Eigen::TensorMap<Tensor, Options, Pointer>> = true;
-template <class Tensor, int Options, template <class> class Pointer>
-struct traits<Eigen::TensorMap<Tensor, Options, Pointer>> {
-  static constexpr bool read_only = std::is_const_v<Tensor>;
-  static tensor_view view(Eigen::TensorMap<Tensor, Options, Pointer>& t) { return detail::eigen_tensor_of(t); }
+template <element T, class Sizes, int Options, class Index>
+struct traits<Eigen::TensorFixedSize<T, Sizes, Options, Index>> : detail::eigen_tensor<Eigen::TensorFixedSize<T, Sizes, Options, Index>, T> {};
+
+/// A view: what it refers to must outlive the state. One of const elements is saved and not restored.
+template <class Plain, int Options, template <class> class Pointer>
+  requires element<typename Plain::Scalar>
+struct traits<Eigen::TensorMap<Plain, Options, Pointer>> : detail::eigen_tensor<Eigen::TensorMap<Plain, Options, Pointer>, const typename Plain::Scalar> {
+  static constexpr bool read_only = std::is_const_v<Plain> || std::is_const_v<typename Plain::Scalar>;
 };
+template <class Plain, int Options, template <class> class Pointer>
+inline constexpr bool is_view<Eigen::TensorMap<Plain, Options, Pointer>> = true;
 
 }  // namespace holdfast

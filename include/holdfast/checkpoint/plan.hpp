@@ -240,10 +240,13 @@ class basic_plan_walk final : public walk {
       differ(difference::kind::dtype, path, expected(), found(),
              castable(e->dtype, view.dtype()) ? "pass .cast = holdfast::cast::allow to convert" : "holdfast does not convert between these");
     } else if (view.shape() != e->shape) {
-      const bool resizes = object.resize != nullptr && view.shape().rank() == e->shape.rank();
+      const bool accepted = object.accepts != nullptr ? object.accepts(object.object, e->shape) : view.shape().rank() == e->shape.rank();
+      const bool resizes = object.resize != nullptr && accepted;
       if (!resizes || !(object.any_size || view.shape().elements() == 0)) {
         differ(difference::kind::shape, path, expected(), found(),
-               resizes ? "give the program's object the file's size, or bind it empty or as holdfast::resizable(...) to take whatever size the file has" : "");
+               resizes                                  ? "give the program's object the file's size, or bind it empty or as holdfast::resizable(...) to take whatever size the file has"
+               : object.accepts != nullptr && !accepted ? "the program's type cannot take that shape"
+                                                        : "");
       }
     }
     if (options_.place) {

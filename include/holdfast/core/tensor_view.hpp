@@ -74,11 +74,24 @@ struct tensor_ref {
   tensor_view view;
 };
 
+/// The strides of elements that lie with the first index fastest, as in Fortran, Eigen and Armadillo.
+template <class = void>
+std::vector<std::int64_t> column_major(const shape& extents) {
+  std::vector<std::int64_t> strides;
+  std::int64_t step = 1;
+  for (const std::int64_t n : extents) {
+    strides.push_back(step);
+    step *= n;
+  }
+  return strides;
+}
+
 /// Names the elements at `data` as a C-ordered tensor. The memory must outlive the state that binds it.
 template <element T>
 tensor_ref<T> tensor(T* data, shape extents) { return {tensor_view(data, std::move(extents))}; }
 
-/// The same with strides in elements: `tensor(p, {rows, cols}, {1, rows})` is a column-major matrix.
+/// The same with strides in elements: `tensor(p, {rows, cols}, {1, rows})` is a column-major matrix, for which
+/// `column_major({rows, cols})` gives the strides.
 template <element T>
 tensor_ref<T> tensor(T* data, shape extents, std::vector<std::int64_t> strides) {
   return {tensor_view(data, std::move(extents), std::move(strides))};

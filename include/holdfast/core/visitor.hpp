@@ -34,6 +34,7 @@ struct tensor_handle {
   void (*resize)(void*, const shape&);  // null: it cannot
   bool any_size;                        // takes another size even when it is not empty
   bool read_only;
+  bool (*accepts)(const void*, const shape&) = nullptr;  // whether resize can give a shape; null: one of the same rank
 };
 
 /// What one pass over a state does with what the visitor meets: describe it for a save, plan a restore, or make the
@@ -261,6 +262,8 @@ class visitor {
     detail::tensor_handle h{&object, [](void* p) { return tensor_view(traits<T>::view(*static_cast<T*>(p))); }, nullptr, resizable_, read_only_};
     if constexpr (requires(T& t, const shape& s) { traits<T>::resize(t, s); })
       h.resize = [](void* p, const shape& s) { traits<T>::resize(*static_cast<T*>(p), s); };
+    if constexpr (requires(const T& t, const shape& s) { { traits<T>::accepts(t, s) } -> std::convertible_to<bool>; })
+      h.accepts = [](const void* p, const shape& s) { return bool(traits<T>::accepts(*static_cast<const T*>(p), s)); };
     if constexpr (requires { { traits<T>::any_size } -> std::convertible_to<bool>; }) h.any_size = h.any_size || traits<T>::any_size;
     if constexpr (requires { { traits<T>::read_only } -> std::convertible_to<bool>; }) h.read_only = h.read_only || traits<T>::read_only;
     return h;
