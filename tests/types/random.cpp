@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <locale>
+#include <map>
 #include <random>
 #include <sstream>
 #include <tuple>
@@ -264,6 +265,46 @@ BOOST_AUTO_TEST_CASE(engines_of_the_program_are_saved_as_what_they_stream) {
   engine.at = 99999999999;
   holdfast::restore(folder / "a.h5", s);
   BOOST_TEST(engine() == 1234567u);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_no_distribution_streams_is_refused, D, distributions) {
+  using holdfast::detail::is_text_of, holdfast::detail::streamed_text;
+  D d = with_parameters<D>();
+  std::mt19937_64 engine(1);
+  for (int i = 0; i < 3; ++i) {  // with and without a value drawn ahead
+    const std::string text = streamed_text(d);
+    BOOST_TEST(is_text_of<D>(text + "   "), text);
+    BOOST_TEST(!is_text_of<D>(text.substr(0, text.find(' ')) + " -"), text);
+    if constexpr (!holdfast::detail::standard<D, "normal_distribution">) BOOST_TEST(!is_text_of<D>(text + " 1"), text);
+    (void)d(engine);
+  }
+  BOOST_TEST(!is_text_of<D>(""));
+  BOOST_TEST(!is_text_of<D>("nan nan"));
+  if constexpr (holdfast::detail::standard<D, "uniform_int_distribution", "uniform_real_distribution">) BOOST_TEST(!is_text_of<D>("3 2"));
+  else BOOST_TEST(!is_text_of<D>("-1 -1"));
+}
+
+BOOST_AUTO_TEST_CASE(parameters_inside_a_distribution_are_those_that_follow_from_its_own) {
+  using holdfast::detail::is_text_of, holdfast::detail::streamed_text;
+  std::lognormal_distribution<double> d(0.5, 2);
+  std::string text = streamed_text(d);
+  BOOST_TEST(is_text_of<std::lognormal_distribution<double>>(text));
+  text.replace(text.rfind("1.0"), 1, "-1");  // the deviation of the normal distribution that it draws from
+  BOOST_TEST(!is_text_of<std::lognormal_distribution<double>>(text));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_with_such_a_text_is_an_error) {
+  const support::folder folder;
+  std::normal_distribution<float> d(0, 1);
+  std::map<std::string, std::string> forged;
+  holdfast::state s, t;
+  s.bind("d", d), t.bind("d", forged);
+  holdfast::save(folder / "a.h5", s);
+  holdfast::restore(folder / "a.h5", t);
+  std::string& text = forged.at("state");
+  text.replace(text.find(' ') + 1, 1, "-1");
+  holdfast::save(folder / "a.h5", t);
+  BOOST_TEST(support::message_of<holdfast::error>([&] { holdfast::restore(folder / "a.h5", s); }).find("none that a normal_distribution<float32> can be in") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

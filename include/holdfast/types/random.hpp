@@ -41,6 +41,59 @@ void set_parameters(const std::string& text, T& object) {
   }
 }
 
+/// Whether a distribution can have these parameters, of which some have one.
+template <class D, class A, class B>
+bool has_parameters(A a, B b) {
+  if constexpr (standard<D, "uniform_int_distribution", "uniform_real_distribution">) return a <= b;
+  else if constexpr (standard<D, "normal_distribution", "lognormal_distribution", "extreme_value_distribution", "cauchy_distribution">) return b > 0;
+  else if constexpr (standard<D, "gamma_distribution", "weibull_distribution", "fisher_f_distribution">) return a > 0 && b > 0;
+  else if constexpr (standard<D, "chi_squared_distribution", "student_t_distribution", "exponential_distribution", "poisson_distribution">) return a > 0;
+  else if constexpr (standard<D, "geometric_distribution">) return a > 0 && a < 1;
+  else if constexpr (standard<D, "binomial_distribution">) return a >= 0 && b >= 0 && b <= 1;
+  else if constexpr (standard<D, "negative_binomial_distribution">) return a > 0 && b > 0 && b <= 1;
+}
+
+/// Whether a text is one that a distribution streams. libstdc++ reads parameters that no distribution has, and where it checks
+/// (_GLIBCXX_ASSERTIONS) it ends the program. What follows the parameters is that of a distribution made with them, but for
+/// values drawn ahead: a flag that is 1 instead of 0, and the value.
+template <class D>
+bool is_text_of(const std::string& text) {
+  const auto words = [](const std::string& of) {
+    std::istringstream in(of);
+    std::vector<std::string> all;
+    for (std::string word; in >> word;) all.push_back(word);
+    return all;
+  };
+  constexpr bool one = standard<D, "chi_squared_distribution", "student_t_distribution", "exponential_distribution", "poisson_distribution", "geometric_distribution">;
+  constexpr bool counts = standard<D, "binomial_distribution", "negative_binomial_distribution">;
+  using number = typename D::result_type;
+  using real = std::conditional_t<std::is_integral_v<number>, double, number>;
+  using first = std::conditional_t<counts || standard<D, "uniform_int_distribution">, number, real>;
+  using second = std::conditional_t<counts, double, first>;
+  std::istringstream in(text);
+  in.imbue(std::locale::classic());
+  first a{};
+  second b{};
+  if (!(in >> a) || (!one && !(in >> b)) || !has_parameters<D>(a, b)) return false;
+#ifdef __GLIBCXX__
+  if constexpr (standard<D, "normal_distribution">) return true;  // which is its parameters, a flag and a value
+  const D made = [&] {
+    if constexpr (one) return D(a);
+    else return D(a, b);
+  }();
+  const std::vector<std::string> found = words(text), expected = words(streamed_text(made));
+  std::size_t at = 0;
+  for (const std::string& word : expected) {
+    if (at == found.size()) return false;
+    if (found[at] != word && (word != "0" || found[at++] != "1" || at == found.size())) return false;
+    ++at;
+  }
+  return at == found.size();
+#else
+  return true;
+#endif
+}
+
 template <class T>
 void stream_back(const std::string& text, T& object) {
   std::istringstream in(text);
@@ -151,7 +204,11 @@ struct distribution_traits {
           text.resize((text.size() + unit - 1) / unit * unit, ' ');
           return distribution_state{distribution_name<D>(), std::move(text)};
         },
-        [&d](const distribution_state& s) { stream_back(s.state, d); }, restore_order::random);
+        [&d](const distribution_state& s) {
+          if (!is_text_of<D>(s.state)) throw error("the saved state of a random generator is none that a " + s.distribution + " can be in");
+          stream_back(s.state, d);
+        },
+        restore_order::random);
   }
 };
 
