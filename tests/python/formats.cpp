@@ -2,6 +2,7 @@
 //
 //   formats export FILE      writes it: .h5 or .safetensors
 //   formats import FILE      restores it, .npz too, and compares
+//   formats keras FILE       restores a layer of Keras as one of PyTorch's
 #include <complex>
 #include <cstddef>
 #include <cstdint>
@@ -63,10 +64,20 @@ struct everything {
   friend bool operator==(const everything&, const everything&) = default;
 };
 
+/// Keras has a kernel as [inputs, outputs], PyTorch as [outputs, inputs].
+void take_up_keras(const std::string& path) {
+  std::vector<float> weight(2 * 3), bias(2);
+  holdfast::state state;
+  state.bind("model/dense.weight", holdfast::tensor(weight.data(), {3, 2}, {1, 3})).bind("model/dense.bias", bias);
+  holdfast::restore(path, state, {.only = {"model/**"}, .rename = {{"layers/*/vars/0", "model/*.weight"}, {"layers/*/vars/1", "model/*.bias"}}, .trust = holdfast::trust::foreign});
+  if (weight != std::vector<float>{0, 10, 20, 1, 11, 21} || bias != std::vector<float>{5, 6}) throw holdfast::error(path + ": restored something else");
+}
+
 }  // namespace
 
 int main(int, char** arguments) try {
   const std::string command = arguments[1], path = arguments[2], format = path.substr(path.rfind('.') + 1);
+  if (command == "keras") return take_up_keras(path), 0;
   everything expected, found;
   const holdfast::state of_expected = expected.bind(format);
   holdfast::state s = found.bind(format);

@@ -187,6 +187,15 @@ class Formats(programs.Case):
         self.assertEqual(path.read_bytes(), b"old")
         self.assertEqual(sorted(p.name for p in self.folder.glob(".holdfast*")), [])
 
+    def test_keras_to_cpp(self):
+        path = self.folder / "keras.weights.h5"  # the layout of Keras 3
+        with h5py.File(path, "w") as f:
+            f["layers/dense/vars/0"] = np.array([[0, 1], [10, 11], [20, 21]], np.float32)
+            f.create_dataset("layers/dense/vars/1", data=np.array([5, 6], np.float32), compression="gzip")
+            f["layers/dense"].attrs["name"] = "dense"
+            f["optimizer/vars/0"] = 7
+        programs.run("formats", "keras", path)
+
     def test_names_of_any_text(self):
         path = self.folder / "names.h5"
         names = ["fc1.weight", "a/b", ".", "..", "", "%", "%2F", "50%", "x\ny", "größe"]
