@@ -220,13 +220,13 @@ class basic_plan_walk final : public walk {
   struct match {
     std::size_t item;  ///< of what is restored
     const entry* source;
-    tensor_handle object;
+    tensor_view view;   ///< kept, since the object that has it may be gone: a view that a type's `visit` made
     const void* where;  ///< its memory, or the object itself that has none yet
   };
 
   void tensor(const std::string& path, const tensor_handle& object) override {
     if (!chosen_.selected(path)) return;
-    const tensor_view view = object.view(object.object);
+    tensor_view view = object.view(object.object);
     const auto expected = [&] { return describe(view.dtype(), view.shape()); };
     const entry* e = take(path, expected);
     if (e == nullptr) return;
@@ -256,7 +256,7 @@ class basic_plan_walk final : public walk {
     }
     result_.restored.push_back({path, e->path, e->dtype, e->shape, e->bytes, converts});
     const void* const where = view.bytes() != 0 ? view.data() : object.object;
-    matches_.push_back({result_.restored.size() - 1, e, object, where});
+    matches_.push_back({result_.restored.size() - 1, e, std::move(view), where});
   }
 
   void container(const std::string& path) override {
@@ -347,7 +347,7 @@ class basic_plan_walk final : public walk {
       for (std::size_t j = i + 1; j < matches_.size() && matches_[j].where == matches_[i].where; ++j) {
         const match &a = matches_[i], &b = matches_[j];
         const std::string &one = result_.restored[a.item].path, &other = result_.restored[b.item].path;
-        if (a.source->bytes + b.source->bytes == 0 || !same_memory(a.object.view(a.object.object), b.object.view(b.object.object)) || chosen_.canonical(one) == chosen_.canonical(other)) continue;
+        if (a.source->bytes + b.source->bytes == 0 || !same_memory(a.view, b.view) || chosen_.canonical(one) == chosen_.canonical(other)) continue;
         differ(difference::kind::aliasing, other, "one tensor with /" + one, "a tensor of its own", "restore one of them with .only or .except, or bind them apart");
       }
     }
