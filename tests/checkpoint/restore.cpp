@@ -399,14 +399,16 @@ BOOST_AUTO_TEST_CASE(bytes_that_are_no_bool_never_get_where_one_is_read) {
 
 BOOST_AUTO_TEST_CASE(an_object_can_be_made_as_the_file_has_it_and_left_alone_where_it_was_not_asked_for) {
   const support::folder folder;
-  as_found single{.single = {1, 2}}, twice{.twice = {3}}, none, back;
+  as_found single, twice, none, back;
+  single.single = {1, 2}, twice.twice = {3};
   const auto bound = [](as_found& a, as_found& b, as_found& c) {
     state s;
     s.bind("a", a).bind("b", b).bind("c", c);
     return s;
   };
   save(folder / "a.h5", bound(single, twice, none));
-  as_found a, b, c{.single = {7}};
+  as_found a, b, c;
+  c.single = {7};
   state s = bound(a, b, c);
   restore(folder / "a.h5", s, {.except = {"c"}});
   BOOST_TEST((a.single == single.single && a.planned == "float32[2]" && a.applied == a.planned));

@@ -180,6 +180,23 @@ BOOST_AUTO_TEST_CASE(a_key_without_a_name_and_a_name_without_a_key_are_errors) {
   BOOST_TEST(empty.empty());
 }
 
+BOOST_AUTO_TEST_CASE(entries_that_were_not_asked_for_stay) {
+  const support::folder folder;
+  float w[2] = {}, b[1] = {}, own[1] = {};
+  std::map<const float*, moments> saved{{w, {{1, 2}, 5}}, {b, {{3}, 6}}}, slots{{b, {{9}, 9}}, {own, {{8}, 8}}};
+  std::vector<std::pair<std::string, const float*>> names{{"weight", w}, {"bias", b}, {"own", own}};
+  state s, t;
+  s.bind("state", by_name(saved, names)), t.bind("state", by_name(slots, names));
+  save(folder / "a.h5", s);
+  restore(folder / "a.h5", t, {.only = {"state/weight/**"}});
+  BOOST_TEST(slots.size() == 3u);
+  BOOST_TEST(slots.at(w).step == 5);
+  BOOST_TEST(slots.at(b).step == 9);
+  restore(folder / "a.h5", t, {.except = {"state/bias", "state/bias/**"}});
+  BOOST_TEST(slots.size() == 2u);
+  BOOST_TEST(slots.at(b).step == 9);
+}
+
 BOOST_AUTO_TEST_CASE(private_members_can_be_named) {
   const support::folder folder;
   library_class a(0.9), b(0.1);

@@ -147,4 +147,16 @@ BOOST_AUTO_TEST_CASE(a_const_map_is_saved_and_not_restored) {
   support::require_all(f.save(map).refusal(map), "\n  /x/a: expected an object that may change, found one bound as const");
 }
 
+BOOST_AUTO_TEST_CASE(keys_that_were_not_asked_for_stay) {
+  const support::folder folder;
+  std::map<std::string, float> saved{{"a", 1}, {"b", 2}}, m{{"b", 7}, {"c", 8}};
+  holdfast::state s, t;
+  s.bind("m", saved), t.bind("m", holdfast::resizable(m));
+  holdfast::save(folder / "a.h5", s);
+  holdfast::restore(folder / "a.h5", t, {.only = {"m/a"}});
+  BOOST_TEST((m == std::map<std::string, float>{{"a", 1}, {"b", 7}, {"c", 8}}));
+  holdfast::restore(folder / "a.h5", t);
+  BOOST_TEST((m == saved));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -109,7 +109,10 @@ struct traits<by_name_view<Map>> {
     const auto comes = [&](const auto& key) {
       return std::any_of(m.names.begin(), m.names.end(), [&](const auto& n) { return n.second == key && std::binary_search(incoming->begin(), incoming->end(), n.first); });
     };
-    if (v.applying()) erase_if(m.map, [&](const auto& item) { return !comes(item.first); });
+    const auto asked_for = [&](const auto& key) {
+      return std::any_of(m.names.begin(), m.names.end(), [&](const auto& n) { return n.second == key && v.selected(encode_component(n.first)); });
+    };
+    if (v.applying()) erase_if(m.map, [&](const auto& item) { return !comes(item.first) && asked_for(item.first); });
     for (const std::string& name : *incoming) {
       const auto named = std::find_if(m.names.begin(), m.names.end(), [&](const auto& n) { return n.first == name; });
       if (named == m.names.end()) {

@@ -162,6 +162,10 @@ class visitor {
   /// Whether the restore was asked for the current path (`.only`, `.except`). What it was not asked for stays as it is,
   /// even where the file says that there is none.
   bool selected() { return pass_.selected(path_); }
+  bool selected(std::string_view name) {
+    const scope below(*this, name);
+    return selected();
+  }
 
   /// Whether an optional or pointer holds something, now (save) or in the file (restore). Absence is saved as such.
   presence present(bool now) {

@@ -60,7 +60,7 @@ struct mapping {
       else v.problem("keys that are integers", "\"" + name + "\"", "bind a map with string keys");
     }
     if (v.applying()) {
-      erase_if(m, [&](const auto& item) { return std::find(keys.begin(), keys.end(), item.first) == keys.end(); });
+      erase_if(m, [&](const auto& item) { return std::find(keys.begin(), keys.end(), item.first) == keys.end() && v.selected(key_name(item.first)); });
       if constexpr (std::default_initializable<mapped_type>)
         for (const key_type& key : keys) m.try_emplace(key);
     }
