@@ -74,13 +74,14 @@ def unfinished_saves(folder):
     return {p.name for p in folder.iterdir() if p.suffix == ".tmp"} if folder.exists() else set()
 
 
-def train_under_fire(trainer, work, kills, whole, rng):
-    """Runs the trainer through that many kills, at moments drawn over the measured time; returns the last life and its file."""
+def train_under_fire(trainer, work, kills, start_up, whole, rng):
+    """Runs the trainer through that many kills, at moments drawn over the measured time; returns the last life and its file. Every
+    life begins with the start-up, of which a kill may wait for half or all: what takes long to start gets to its training, too."""
     final = work / "resumed.h5"
     for attempt in range(1, 6):
         folder, progressed = work / f"killed-{attempt}", False
-        moments = sorted(rng.uniform(0, whole) for _ in range(kills))
-        for kill_after in [*(b - a for a, b in zip([0, *moments], moments)), None]:
+        moments = sorted(rng.uniform(0, max(whole - start_up, 0)) for _ in range(kills))
+        for kill_after in [*(b - a + rng.uniform(0.5, 1) * start_up for a, b in zip([0, *moments], moments)), None]:
             before = unfinished_saves(folder)
             life = trainer.live(folder, final, folder.exists(), kill_after)
             progressed |= life.resumed_at > 0
@@ -97,6 +98,8 @@ def train_under_fire(trainer, work, kills, whole, rng):
         say("  It finished too early, or no kill left work to resume: once more in a fresh folder")
         if not life.killed and kill_after is not None:
             whole *= 0.7
+        elif not progressed:
+            start_up *= 1.5
     sys.exit("the trainer cannot be killed amid its work: give it more steps, or a smaller --checkpoint-every")
 
 
@@ -143,14 +146,15 @@ def main():
         work.mkdir(parents=True, exist_ok=True)
         extra = [*options.extra, *([f"--{options.prepare}", str(work / "prepared.h5")] if options.prepare else [])]
         trainer = Trainer(options.executable, options.steps, options.checkpoint_every, extra)
-        if options.prepare:
-            Trainer(options.executable, 0, options.checkpoint_every, extra).live(work / "preparing", work / "unused.h5")
+        none = Trainer(options.executable, 0, options.checkpoint_every, extra)
+        for _ in range(2 if options.prepare else 1):  # the first makes what is prepared
+            start_up = none.live(work / "preparing", work / "unused.h5").seconds
         say(paint(f"{trainer.name}, {options.steps} steps, uninterrupted", 1))
         whole_final = work / "uninterrupted.h5"
         whole = trainer.live(work / "uninterrupted", whole_final)
         report(whole)
         say(paint(f"{trainer.name}, {options.steps} steps, killed {options.kills} times", 1) + f" (seed {seed})")
-        last, killed_final = train_under_fire(trainer, work, options.kills, whole.seconds, random.Random(seed))
+        last, killed_final = train_under_fire(trainer, work, options.kills, start_up, whole.seconds, random.Random(seed))
         report(last)
 
         files = {"uninterrupted": whole_final, f"killed {options.kills} times": killed_final}
