@@ -649,10 +649,10 @@ struct traits<G> {
           const std::lock_guard lock(g.mutex());
           return detail::torch_elements<false>{g.get_state()};
         },
-        [g](const detail::torch_elements<false>& state) mutable {
+        [g](const detail::torch_elements<false>& saved) mutable {
           const std::lock_guard lock(g.mutex());
           try {
-            g.set_state(state.tensor);
+            g.set_state(saved.tensor);
           } catch (const c10::Error& e) {
             throw error("the saved state of a random generator is none that it can be in: " + std::string(e.what_without_backtrace()));
           }
