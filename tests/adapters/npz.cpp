@@ -63,12 +63,12 @@ BOOST_AUTO_TEST_SUITE(adapters_npz)
 
 BOOST_AUTO_TEST_CASE(an_archive_comes_back_stored_or_deflated) {
   const support::folder dir;
-  std::vector<float> large(3'000'000), large_back(large.size());
+  std::vector<float> large(1'500'000), large_back(large.size());
   std::vector<double> f64{1.5, -2};
   std::mt19937_64 engine = support::random_engine();
   for (std::size_t i = 0; i < large.size(); i += 3) large[i] = static_cast<float>(engine());
   for (const zip_int32_t method : {ZIP_CM_STORE, ZIP_CM_DEFLATE}) {
-    make_zip(dir / "f.npz", {{"large.npy", npy("'<f4'", false, "(3000, 1000)", content(large))}, {"folder/", ""}, {"folder/f64.npy", npy("'<f8'", false, "(2,)", content(f64), 2)}, {"flag.npy", npy("'|b1'", false, "()", "\x01", 3)}, {"waves.npy", npy("\"<c8\"", false, "(1L,)", content(std::vector<float>{3, 4}))}, {"names.npy", npy("'|S3'", false, "(2,)", std::string("ab\0xyz", 6))}, {"none.npy", npy("'<i4'", false, "(0, 4)", "")}}, method);
+    make_zip(dir / "f.npz", {{"large.npy", npy("'<f4'", false, "(1500, 1000)", content(large))}, {"folder/", ""}, {"folder/f64.npy", npy("'<f8'", false, "(2,)", content(f64), 2)}, {"flag.npy", npy("'|b1'", false, "()", "\x01", 3)}, {"waves.npy", npy("\"<c8\"", false, "(1L,)", content(std::vector<float>{3, 4}))}, {"names.npy", npy("'|S3'", false, "(2,)", std::string("ab\0xyz", 6))}, {"none.npy", npy("'<i4'", false, "(0, 4)", "")}}, method);
     std::vector<double> f64_back;
     bool flag = false;
     std::vector<std::complex<float>> waves;
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(an_archive_comes_back_stored_or_deflated) {
     std::vector<std::int32_t> none(0);
     state s;
     std::fill(large_back.begin(), large_back.end(), -1.f);
-    s.bind("model/large", tensor(large_back.data(), {3000, 1000})).bind("model/folder/f64", f64_back).bind("model/flag", flag).bind("model/waves", waves).bind("model/names", names).bind("model/none", tensor(none.data(), {0, 4}));
+    s.bind("model/large", tensor(large_back.data(), {1500, 1000})).bind("model/folder/f64", f64_back).bind("model/flag", flag).bind("model/waves", waves).bind("model/names", names).bind("model/none", tensor(none.data(), {0, 4}));
     const auto report = import_npz(dir / "f.npz", s, {.rename = {{"**", "model/**"}}, .verify = method == ZIP_CM_STORE ? verify::during : verify::before});
     BOOST_TEST((large_back == large));
     BOOST_TEST((f64_back == f64));
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(changed_files_are_refused_or_read) {
   make_zip(dir / "f.npz", {{"w.npy", array}, {"v.npy", npy("'<i2'", false, "(3,)", "012345")}});
   std::size_t refused = 0, read = 0;
   for (const std::string& whole : {array, bytes_of(dir / "f.npz")}) {
-    for (int round = 0; round < 1500; ++round) {
+    for (std::size_t round = 0, rounds = support::effort(250); round < rounds; ++round) {
       std::string file = whole;
       for (int n = support::pick(engine, 1, 3); n-- > 0;) {
         const auto at = support::pick<std::size_t>(engine, 0, file.size() - 1);
@@ -228,8 +228,8 @@ BOOST_AUTO_TEST_CASE(changed_files_are_refused_or_read) {
       }
     }
   }
-  BOOST_TEST(refused > 1000u);
-  BOOST_TEST(read > 20u);
+  BOOST_TEST(refused > 150u);
+  BOOST_TEST(read > 2u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

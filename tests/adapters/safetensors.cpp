@@ -108,6 +108,20 @@ BOOST_AUTO_TEST_CASE(a_state_comes_back_bit_for_bit) {
   BOOST_TEST(header["empty"]["shape"] == (nlohmann::json{0, 4}));
 }
 
+BOOST_AUTO_TEST_CASE(data_begins_at_a_multiple_of_8_whatever_the_header_is) {
+  const support::folder dir;
+  double w = 1.5;
+  state s;
+  s.bind("w", w);
+  for (std::size_t n = 0; n < 9; ++n) {
+    export_safetensors(s, dir / "f", {.metadata = {{"m", std::string(n, 'x')}}});
+    BOOST_TEST(bytes_of(dir / "f").size() % 8 == 0u);
+    w = 0;
+    import_safetensors(dir / "f", s);
+    BOOST_TEST(w == 1.5);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_checkpoint_gives_the_same_file_and_is_verified) {
   const support::folder dir;
   model saved;
@@ -262,7 +276,7 @@ BOOST_AUTO_TEST_CASE(changed_files_are_refused_or_read) {
   std::mt19937_64 engine = support::random_engine();
   const std::string_view tokens[] = {"{", "}", "[", "]", "\"", ",", ":", "0", "9999999999999999999", "-1", "1e3", "\"F32\"", "\"U8\"", "null", "\"a\":{}", "data_offsets", "__metadata__", "\\u0000", "\xc3"};
   std::size_t refused = 0, read = 0;
-  for (int round = 0; round < 4000; ++round) {
+  for (std::size_t round = 0, rounds = support::effort(600); round < rounds; ++round) {
     std::string file = whole;
     for (int n = support::pick(engine, 1, 3); n-- > 0;) {
       const auto at = support::pick<std::size_t>(engine, 0, file.size() - 1);
@@ -292,8 +306,8 @@ BOOST_AUTO_TEST_CASE(changed_files_are_refused_or_read) {
       ++refused;
     }
   }
-  BOOST_TEST(refused > 1000u);
-  BOOST_TEST(read > 20u);
+  BOOST_TEST(refused > 150u);
+  BOOST_TEST(read > 2u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
