@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,9 +47,10 @@ template <class>
 class basic_selection {
  public:
   struct item {
-    std::string path;
+    std::string_view path;  ///< as bound
     const entry* source;
   };
+  basic_selection(const basic_selection&) = delete;
 
   /// Throws `error` for a pattern that is malformed or matches nothing and for renames that give one path twice.
   basic_selection(const hdf5::reader& from, const restore_options& options) {
@@ -63,15 +65,15 @@ class basic_selection {
     std::vector<bool> used(renames.size());
     items_.reserve(from.entries().size());
     for (const entry& e : from.entries()) {
-      std::string path = e.path;
+      std::string_view path = e.path;
       for (std::size_t i = 0; i < renames.size(); ++i) {
         const auto captured = renames[i].from.captures(e.path);
         if (!captured) continue;
-        path = renames[i].to.filled(*captured);
+        path = renamed_.emplace_back(renames[i].to.filled(*captured));
         used[i] = true;
         break;
       }
-      if (selected(path)) items_.push_back({std::move(path), &e});
+      if (selected(path)) items_.push_back({path, &e});
     }
     for (std::size_t i = 0; i < used.size(); ++i)
       if (!used[i]) throw error(from.file() + ": rename from \"" + options.rename[i].from + "\" matches nothing in the file");
@@ -102,9 +104,13 @@ class basic_selection {
     return i != nullptr ? i->source : nullptr;
   }
 
+  /// Programs mostly bind in the order of the names, or visit in that order: the one after the last found is tried first.
   const item* item_of(std::string_view path) const {
+    if (next_ < items_.size() && items_[next_].path == path) return &items_[next_++];
     const auto at = from(path);
-    return at != items_.end() && at->path == path ? &*at : nullptr;
+    if (at == items_.end() || at->path != path) return nullptr;
+    next_ = static_cast<std::size_t>(at - items_.begin()) + 1;
+    return &*at;
   }
 
   /// The items strictly below a path; `below` includes them and whatever sorts between.
@@ -136,7 +142,7 @@ class basic_selection {
     std::vector<std::string> names;
     for_each_below(path, [&](const item& i) {
       const std::size_t start = path.size() + 1;
-      std::string name = decode_component(std::string_view(i.path).substr(start, i.path.find('/', start) - start));
+      std::string name = decode_component(i.path.substr(start, i.path.find('/', start) - start));
       if (names.empty() || names.back() != name) names.push_back(std::move(name));
       return true;
     });
@@ -151,7 +157,7 @@ class basic_selection {
     if (const entry* e = find(path)) return e->alias_of.empty() ? e->path : e->alias_of;
     std::string result = path;
     for_each_below(path, [&](const item& i) {
-      const std::string_view rest = std::string_view(i.path).substr(path.size());
+      const std::string_view rest = i.path.substr(path.size());
       const std::string& target = i.source->alias_of.empty() ? i.source->path : i.source->alias_of;
       if (target.ends_with(rest)) result = target.substr(0, target.size() - rest.size());
       return false;
@@ -168,7 +174,7 @@ class basic_selection {
     sort(items_, [](const item& a, const item& b) { return a.path < b.path; });
     for (std::size_t i = 1; i < items_.size(); ++i)
       if (items_[i].path == items_[i - 1].path && items_[i].source->kind != entry_kind::group)
-        throw error(file + ": /" + items_[i].source->path + " and /" + items_[i - 1].source->path + " are both renamed to /" + items_[i].path);
+        throw error(file + ": /" + items_[i].source->path + " and /" + items_[i - 1].source->path + " are both renamed to /" + std::string(items_[i].path));
   }
 
   typename std::vector<item>::const_iterator from(std::string_view path) const {
@@ -176,7 +182,9 @@ class basic_selection {
   }
 
   std::vector<item> items_;
+  std::list<std::string> renamed_;  // the paths that are not those of entries
   std::vector<pattern> only_, except_;
+  mutable std::size_t next_ = 0;
 };
 using selection = basic_selection<void>;
 
@@ -202,10 +210,17 @@ class basic_plan_walk final : public walk {
       : walk(pass::plan), from_(from), chosen_(chosen), options_(options), taken_(chosen.items().size()) {
     result_.file = from.file();
     result_.sealed = from.sealed();
-    result_.restored.reserve(chosen.items().size());
     matches_.reserve(chosen.items().size());
   }
 
+  struct match {
+    const selection::item* of;
+    bool converts;
+    tensor_view view;   ///< kept, since the object that has it may be gone: a view that a type's `visit` made
+    const void* where;  ///< its memory, or the object itself that has none yet
+  };
+
+  /// The plan but for what is restored.
   plan run(const state& bound) {
     bound.visit(*this);
     for (const expected_role& r : bound.unbound_roles())
@@ -216,20 +231,17 @@ class basic_plan_walk final : public walk {
     return std::move(result_);
   }
 
- private:
-  struct match {
-    std::size_t item;  ///< of what is restored
-    const entry* source;
-    tensor_view view;   ///< kept, since the object that has it may be gone: a view that a type's `visit` made
-    const void* where;  ///< its memory, or the object itself that has none yet
-  };
+  /// What is restored, in the order in which it is visited.
+  const std::vector<match>& matches() const noexcept { return matches_; }
 
+ private:
   void tensor(const std::string& path, const tensor_handle& object) override {
     if (!chosen_.selected(path)) return;
     tensor_view view = object.view(object.object);
     const auto expected = [&] { return describe(view.dtype(), view.shape()); };
-    const entry* e = take(path, expected);
-    if (e == nullptr) return;
+    const auto* const of = take(path, expected);
+    if (of == nullptr) return;
+    const entry* const e = of->source;
     const auto found = [&] { return describe(e->dtype, e->shape); };
     if (e->kind == entry_kind::absent) return differ(difference::kind::structure, path, expected(), "nothing (an empty optional or null pointer was saved)");
     if (e->kind == entry_kind::group) return differ(difference::kind::structure, path, expected(), "a group");
@@ -254,9 +266,8 @@ class basic_plan_walk final : public walk {
       if (wanted != view.space())
         differ(difference::kind::place, path, "a tensor in " + name(wanted), "one bound in " + name(view.space()), "this type cannot move; bind memory of " + name(wanted) + ", or let .place give " + name(view.space()));
     }
-    result_.restored.push_back({path, e->path, e->dtype, e->shape, e->bytes, converts});
     const void* const where = view.bytes() != 0 ? view.data() : object.object;
-    matches_.push_back({result_.restored.size() - 1, e, std::move(view), where});
+    matches_.push_back({of, converts, std::move(view), where});
   }
 
   void container(const std::string& path) override {
@@ -284,8 +295,9 @@ class basic_plan_walk final : public walk {
 
   void identity(const std::string& path, const std::string& value) override {
     if (!chosen_.selected(path)) return;
-    const entry* e = take(path, [&] { return "\"" + value + "\""; });
-    if (e == nullptr) return;
+    const auto* const of = take(path, [&] { return "\"" + value + "\""; });
+    if (of == nullptr) return;
+    const entry* const e = of->source;
     if (e->kind == entry_kind::group || e->dtype != dtype::string || !from_.unreadable(*e).empty())
       return differ(difference::kind::identity, path, "\"" + value + "\"", e->kind == entry_kind::group ? "a group" : describe(e->dtype, e->shape));
     if (const std::string found = read_text(from_, *e, options_.verify != verify::off); found != value)
@@ -301,11 +313,10 @@ class basic_plan_walk final : public walk {
   }
 
   template <class Text>
-  const entry* take(const std::string& path, const Text& expected) {
-    const auto* const i = chosen_.item_of(path);
-    if (i != nullptr) {
+  const selection::item* take(const std::string& path, const Text& expected) {
+    if (const auto* const i = chosen_.item_of(path)) {
       mark(i);
-      return i->source;
+      return i;
     }
     if (chosen_.any_below(path)) differ(difference::kind::structure, path, expected(), "a group");
     else report_missing(path, expected());
@@ -332,9 +343,9 @@ class basic_plan_walk final : public walk {
     for (const auto& i : chosen_.items()) {
       if (i.source->kind == entry_kind::group || taken_[static_cast<std::size_t>(&i - chosen_.items().data())]) continue;
       if (options_.unexpected == on_unexpected::ignore) {
-        result_.unexpected.push_back(i.path);
+        result_.unexpected.emplace_back(i.path);
       } else {
-        differ(difference::kind::unexpected, i.path, "", i.source->kind == entry_kind::absent ? "an empty optional or null pointer" : describe(i.source->dtype, i.source->shape),
+        differ(difference::kind::unexpected, std::string(i.path), "", i.source->kind == entry_kind::absent ? "an empty optional or null pointer" : describe(i.source->dtype, i.source->shape),
                "bind it, or pass .unexpected = holdfast::on_unexpected::ignore");
       }
     }
@@ -342,12 +353,14 @@ class basic_plan_walk final : public walk {
 
   /// One object bound under two names can only take one of two contents.
   void check_aliases() {
-    sort(matches_, [](const match& a, const match& b) { return a.where < b.where; });
-    for (std::size_t i = 0; i < matches_.size(); ++i) {
-      for (std::size_t j = i + 1; j < matches_.size() && matches_[j].where == matches_[i].where; ++j) {
-        const match &a = matches_[i], &b = matches_[j];
-        const std::string &one = result_.restored[a.item].path, &other = result_.restored[b.item].path;
-        if (a.source->bytes + b.source->bytes == 0 || !same_memory(a.view, b.view) || chosen_.canonical(one) == chosen_.canonical(other)) continue;
+    std::vector<const match*> all(matches_.size());
+    std::transform(matches_.begin(), matches_.end(), all.begin(), [](const match& m) { return &m; });
+    sort(all, [](const match* a, const match* b) { return a->where < b->where; });
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      for (std::size_t j = i + 1; j < all.size() && all[j]->where == all[i]->where; ++j) {
+        const match &a = *all[i], &b = *all[j];
+        const std::string one(a.of->path), other(b.of->path);
+        if (a.of->source->bytes + b.of->source->bytes == 0 || !same_memory(a.view, b.view) || chosen_.canonical(one) == chosen_.canonical(other)) continue;
         differ(difference::kind::aliasing, other, "one tensor with /" + one, "a tensor of its own", "restore one of them with .only or .except, or bind them apart");
       }
     }

@@ -39,7 +39,7 @@ namespace detail {
 
 /// What a restore reads to one path.
 struct assignment {
-  std::string path;
+  std::string_view path;  ///< as bound
   const entry* source;
   tensor_view target;
 };
@@ -61,15 +61,16 @@ class basic_apply_walk final : public walk {
 
  private:
   void tensor(const std::string& path, const tensor_handle& object) override {
-    const entry* e = chosen_.selected(path) ? chosen_.find(path) : nullptr;
-    if (e == nullptr) return;
+    const auto* const of = chosen_.selected(path) ? chosen_.item_of(path) : nullptr;
+    if (of == nullptr) return;
+    const entry* const e = of->source;
     tensor_view view = object.view(object.object);
     if (view.shape() != e->shape) {
       object.resize(object.object, e->shape);
       view = object.view(object.object);
       if (view.shape() != e->shape) throw error("/" + path + ": traits resize gave " + view.shape().text() + ", expected " + e->shape.text());
     }
-    assignments_.push_back({path, e, std::move(view)});
+    assignments_.push_back({of->path, e, std::move(view)});
   }
   void container(const std::string&) override {}
   void absent(const std::string&) override {}
@@ -115,19 +116,20 @@ std::unique_ptr<hdf5::reader> open_to_restore(const std::string& path, const res
 /// Checks the whole plan, then makes the structure, then reads: see `restore`.
 template <class X>
 restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& chosen, state& bound, const restore_options& options) {
-  plan decided = basic_plan_walk<X>(from, chosen, options).run(bound);
+  basic_plan_walk<X> planning(from, chosen, options);
+  plan decided = planning.run(bound);
   if (!decided.ok()) throw mismatch_error(from.file(), std::move(decided.differences));
   const bool verified = options.verify != verify::off;
   if (options.verify == verify::before) {
     std::vector<transfer> all;
-    for (const plan::item& i : decided.restored) all.push_back({from.find(i.from), nullptr});
+    for (const auto& m : planning.matches()) all.push_back({m.of->source, nullptr});
     basic_transfers<X>(from, std::move(all), true).run();
   }
 
   restore_report report{.file = from.file(), .step = from.step(), .sealed = from.sealed(), .verified = verified};
   report.missing = std::move(decided.missing);
   report.unexpected = std::move(decided.unexpected);
-  std::size_t total = decided.restored.size();
+  std::size_t total = planning.matches().size();
   std::optional<basic_transfers<X>> content;
   const auto so_far = [&] { return partly(content ? content->done() : 0, total); };
   try {
@@ -140,8 +142,8 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
     const auto& all = made.assignments();
     const bool any_ties = std::any_of(all.begin(), all.end(), [](const assignment& t) { return !t.source->alias_of.empty(); });
     for (const assignment& t : all) {
-      report.restored.push_back(t.path);
-      if (t.target.dtype() != t.source->dtype) report.converted.push_back(t.path);
+      report.restored.emplace_back(t.path);
+      if (t.target.dtype() != t.source->dtype) report.converted.emplace_back(t.path);
       report.verified = report.verified && from.has_digest(*t.source);
       if (!any_ties) {
         reads.push_back({t.source, &t.target});
@@ -150,7 +152,7 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
       const auto [owner, is_first] = owners.try_emplace(t.source->alias_of.empty() ? t.source->path : t.source->alias_of, &t);
       const bool tied = !is_first && same_memory(owner->second->target, t.target);
       if (!tied) reads.push_back({t.source, &t.target});
-      if (!tied && !is_first) report.untied.push_back(t.path);
+      if (!tied && !is_first) report.untied.emplace_back(t.path);
     }
     total = reads.size();
     for (const transfer& t : reads) report.bytes += t.source->bytes;
@@ -178,7 +180,15 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
 template <class X = void>
 plan plan_restore(const std::string& path, const state& bound, const restore_options& options = {}) {
   const auto from = detail::open_reader(path, options.trust, nullptr, options.key);
-  return detail::basic_plan_walk<X>(*from, detail::basic_selection<X>(*from, options), options).run(bound);
+  const detail::basic_selection<X> chosen(*from, options);
+  detail::basic_plan_walk<X> walk(*from, chosen, options);
+  plan decided = walk.run(bound);
+  decided.restored.reserve(walk.matches().size());
+  for (const auto& m : walk.matches()) {
+    const entry& e = *m.of->source;
+    decided.restored.push_back({std::string(m.of->path), e.path, e.dtype, e.shape, e.bytes, m.converts});
+  }
+  return decided;
 }
 
 /// Restores everything bound from the file. Strict unless told otherwise, as PyTorch's load_state_dict: every bound path

@@ -95,8 +95,9 @@ class basic_state {
   /// Takes every binding in the order it was made through `pass`.
   void visit(detail::walk& pass) const {
     pass.binding = 0;
+    visitor v(pass, {});
     for (const binding& b : bindings_) {
-      visitor v(pass, b.path);
+      v.path_ = b.path;
       b.visit(v);
       ++pass.binding;
     }

@@ -97,6 +97,9 @@ resizable_ref<T> resizable(T& object) { return {object}; }
 template <class T>
 inline constexpr bool is_view<resizable_ref<T>> = true;
 
+template <class>
+class basic_state;
+
 /// Walks a state and gives its parts their paths. User code only calls `v(name, part)`; the other functions are for
 /// types whose structure is decided at run time (containers, pointers, state reached through functions).
 class visitor {
@@ -260,6 +263,9 @@ class visitor {
     visitor& v_;
     std::size_t length_;
   };
+
+  template <class>
+  friend class basic_state;
 
   template <class T>
   detail::tensor_handle handle(T& object) const {
