@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -69,7 +69,7 @@ class basic_selection {
       for (std::size_t i = 0; i < renames.size(); ++i) {
         const auto captured = renames[i].from.captures(e.path);
         if (!captured) continue;
-        path = renamed_.emplace_back(renames[i].to.filled(*captured));
+        path = *renamed_.emplace_back(std::make_unique<const std::string>(renames[i].to.filled(*captured)));
         used[i] = true;
         break;
       }
@@ -182,7 +182,7 @@ class basic_selection {
   }
 
   std::vector<item> items_;
-  std::list<std::string> renamed_;  // the paths that are not those of entries
+  std::vector<std::unique_ptr<const std::string>> renamed_;  // the paths that are not those of entries
   std::vector<pattern> only_, except_;
   mutable std::size_t next_ = 0;
 };
