@@ -4,8 +4,9 @@
 The trainer is any program with --checkpoint-dir DIR --steps N --resume --checkpoint-every K --final FILE that prints lines
 "resumed at step N" and "step N". It runs once to the end; then again in a fresh folder, where one life after the other is
 killed at moments drawn over the measured time (so that kills land in start-up, in a training step and inside a save), and
-the last one finishes. If a life ends before its kill, the trainer starts over in a fresh folder with other moments. The
-final files must be equal byte for byte.
+the last one finishes. If a life ends before its kill, the trainer starts over in a fresh folder with earlier moments; if no life
+left work to resume, so slow has the machine become since it was measured, then with lives that first print a step. The final
+files must be equal byte for byte.
 
 The seed fixes the delays, not the scheduler: the same seed repeats a failure likely, not surely.
 """
@@ -36,12 +37,14 @@ def say(text):
 
 
 class Life:
-    """One process from start to its end or to its SIGKILL after kill_after seconds."""
+    """One process from start to its end or to its SIGKILL, which comes kill_after seconds after the start or after its first step."""
 
-    def __init__(self, command, kill_after=None):
+    def __init__(self, command, kill_after=None, after_a_step=False):
         with tempfile.TemporaryFile("w+", errors="replace") as output:
             start = time.monotonic()
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            while after_a_step and process.poll() is None and not STEP.search(os.pread(output.fileno(), 1 << 16, 0).decode(errors="replace")):
+                time.sleep(0.001)
             try:
                 process.wait(kill_after)
             except subprocess.TimeoutExpired:
@@ -65,8 +68,8 @@ class Trainer:
         if checkpoint_every:
             self.command += ["--checkpoint-every", str(checkpoint_every)]
 
-    def live(self, folder, final, resume=False, kill_after=None):
-        return Life([*self.command, "--checkpoint-dir", str(folder), "--final", str(final), *(["--resume"] if resume else [])], kill_after)
+    def live(self, folder, final, resume=False, **kill):
+        return Life([*self.command, "--checkpoint-dir", str(folder), "--final", str(final), *(["--resume"] if resume else [])], **kill)
 
 
 def unfinished_saves(folder):
@@ -77,13 +80,13 @@ def unfinished_saves(folder):
 def train_under_fire(trainer, work, kills, start_up, whole, rng):
     """Runs the trainer through that many kills, at moments drawn over the measured time; returns the last life and its file. Every
     life begins with the start-up, of which a kill may wait for half or all: what takes long to start gets to its training, too."""
-    final = work / "resumed.h5"
-    for attempt in range(1, 6):
+    final, after_a_step = work / "resumed.h5", False
+    for attempt in range(1, 16):
         folder, progressed = work / f"killed-{attempt}", False
         moments = sorted(rng.uniform(0, max(whole - start_up, 0)) for _ in range(kills))
         for kill_after in [*(b - a + rng.uniform(0.5, 1) * start_up for a, b in zip([0, *moments], moments)), None]:
             before = unfinished_saves(folder)
-            life = trainer.live(folder, final, folder.exists(), kill_after)
+            life = trainer.live(folder, final, folder.exists(), kill_after=kill_after, after_a_step=after_a_step and kill_after is not None)
             progressed |= life.resumed_at > 0
             origin = f"resumed at step {life.resumed_at}" if life.resumed_at else "from the beginning"
             if life.killed:
@@ -99,7 +102,7 @@ def train_under_fire(trainer, work, kills, start_up, whole, rng):
         if not life.killed and kill_after is not None:
             whole *= 0.7
         elif not progressed:
-            start_up *= 1.5
+            after_a_step = True
     sys.exit("the trainer cannot be killed amid its work: give it more steps, or a smaller --checkpoint-every")
 
 
