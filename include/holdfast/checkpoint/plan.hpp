@@ -12,6 +12,7 @@
 
 #include <holdfast/checkpoint/restore_options.hpp>
 #include <holdfast/core/convert.hpp>
+#include <holdfast/core/device.hpp>
 #include <holdfast/core/error.hpp>
 #include <holdfast/core/order.hpp>
 #include <holdfast/core/pattern.hpp>
@@ -122,7 +123,10 @@ class basic_selection {
 
   bool any_below(std::string_view path) const {
     bool any = false;
-    for_each_below(path, [&](const item&) { return !(any = true); });
+    for_each_below(path, [&](const item&) {
+      any = true;
+      return false;
+    });
     return any;
   }
 
@@ -261,10 +265,13 @@ class basic_plan_walk final : public walk {
                                                         : "");
       }
     }
-    if (options_.place) {
-      const memory_space wanted = options_.place(path, e->place);
-      if (wanted != view.space())
+    if (const memory_space wanted = options_.place ? options_.place(path, e->place) : view.space(); wanted != view.space()) {
+      if (const std::string why = object.place == nullptr ? "" : out_of_reach(wanted); !why.empty())
+        differ(difference::kind::place, path, "a tensor in " + name(wanted), why, "let .place give a place that is there, for " + name(e->place) + " too, where it was saved: holdfast::host, or a function of (path, saved place)");
+      else if (object.place == nullptr)
         differ(difference::kind::place, path, "a tensor in " + name(wanted), "one bound in " + name(view.space()), "this type cannot move; bind memory of " + name(wanted) + ", or let .place give " + name(view.space()));
+    } else if (const std::string why = misplaced(view); !why.empty()) {
+      differ(difference::kind::place, path, "a tensor in " + name(wanted), why);
     }
     const void* const where = view.bytes() != 0 ? view.data() : object.object;
     matches_.push_back({of, converts, std::move(view), where});

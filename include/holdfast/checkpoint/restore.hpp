@@ -49,7 +49,7 @@ struct assignment {
 template <class>
 class basic_apply_walk final : public walk {
  public:
-  explicit basic_apply_walk(const selection& chosen) : walk(pass::apply), chosen_(chosen) { assignments_.reserve(chosen.items().size()); }
+  basic_apply_walk(const selection& chosen, const placement& place) : walk(pass::apply), chosen_(chosen), place_(place) { assignments_.reserve(chosen.items().size()); }
 
   const std::vector<assignment>& assignments() const noexcept { return assignments_; }
 
@@ -65,6 +65,10 @@ class basic_apply_walk final : public walk {
     if (of == nullptr) return;
     const entry* const e = of->source;
     tensor_view view = object.view(object.object);
+    if (place_ && object.place != nullptr && place_(path, e->place) != view.space()) {
+      object.place(object.object, place_(path, e->place));
+      view = object.view(object.object);
+    }
     if (view.shape() != e->shape) {
       object.resize(object.object, e->shape);
       view = object.view(object.object);
@@ -83,6 +87,7 @@ class basic_apply_walk final : public walk {
   std::shared_ptr<void>* made(const std::string& path, const void* type) override { return &made_[{chosen_.canonical(path), type}]; }
 
   const selection& chosen_;
+  const placement& place_;
   std::vector<assignment> assignments_;
   struct deferred {
     restore_order order;
@@ -130,10 +135,11 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
   report.missing = std::move(decided.missing);
   report.unexpected = std::move(decided.unexpected);
   std::size_t total = planning.matches().size();
+  basic_device_targets<X> devices;
   std::optional<basic_transfers<X>> content;
   const auto so_far = [&] { return partly(content ? content->done() : 0, total); };
   try {
-    basic_apply_walk<X> made(chosen);
+    basic_apply_walk<X> made(chosen, options.place);
     bound.visit(made);
     std::map<std::string_view, const assignment*> owners;  // by the path in the file whose data it is
     std::vector<transfer> reads;
@@ -156,8 +162,11 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
     }
     total = reads.size();
     for (const transfer& t : reads) report.bytes += t.source->bytes;
-    content.emplace(from, std::move(reads), options.verify == verify::during);
+    devices.meet(reads, from.digest_block());
+    content.emplace(from, reads, options.verify == verify::during, devices.slots());
     content->run();
+    devices.finish();
+    if (options.read_back) devices.read_back(from, reads);
     made.finish(restore_order::normal);
     bound.run_after_restore();
     made.finish(restore_order::random);

@@ -41,8 +41,9 @@ struct rename_rule {
   std::string to;    ///< as bound
 };
 
-/// Where restored tensors shall live: nothing (each stays where it is bound), one memory space for all, or a function
-/// of (path as bound, place when it was saved), as `map_location` of torch.load.
+/// Where restored tensors shall live: nothing (each stays where it is bound), one memory space for all, `as_saved`, or a
+/// function of (path as bound, place when it was saved), as `map_location` of torch.load. Only a type that owns its memory
+/// and whose traits have `place` can move; for another one any other place is a difference.
 class placement {
  public:
   placement() = default;
@@ -58,6 +59,9 @@ class placement {
   std::function<memory_space(std::string_view, memory_space)> choose_;
 };
 
+/// Each tensor where it lived when it was saved.
+inline memory_space as_saved(std::string_view /*path*/, memory_space saved) { return saved; }
+
 /// Patterns name paths as the program binds them: `*` is any text inside a component, `**` any text, `?` one character,
 /// and a pattern that matches a group matches all below it. A path is selected if it matches one of `only` (or `only`
 /// is empty) and none of `except`; what is not selected is neither missing nor unexpected and stays as it is. A pattern
@@ -72,7 +76,8 @@ struct restore_options {
   placement place{};
   holdfast::verify verify = holdfast::verify::during;
   holdfast::trust trust = holdfast::trust::sealed_only;
-  seal_key key{};  ///< only a file that was sealed with this key is read; null: only files sealed without one
+  seal_key key{};          ///< only a file that was sealed with this key is read; null: only files sealed without one
+  bool read_back = false;  ///< what arrived in the memory of a GPU is copied back and its digest compared
 };
 
 }  // namespace holdfast

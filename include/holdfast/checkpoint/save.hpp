@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/checkpoint/device.hpp>
 #include <holdfast/checkpoint/save_async.hpp>
 #include <holdfast/checkpoint/snapshot.hpp>
 #include <holdfast/core/notice.hpp>
@@ -33,6 +34,7 @@ struct save_options {
   io::mode io = io::mode::automatic;                         ///< how the bytes get to the file; `direct` throws where that is refused
   bool durable = true;                                       ///< false: not synced, so that a power failure may take or damage the file; a crash of the program cannot
   std::string recycle{};                                     ///< a file in the same folder that is no longer needed and may be overwritten to become this one; empty: none
+  std::size_t staging_bytes = std::size_t{16} << 20;         ///< page-locked memory that `save` brings the content of GPUs through; `save_async` takes as much as the file
 };
 
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
@@ -52,6 +54,7 @@ class basic_saver {
     close();
     warn(path, bound);
     prepare(bound, options);
+    meet_devices();
     write(path, versions_of(*manifest_), options, {});
   }
 
@@ -67,6 +70,7 @@ class basic_saver {
     warn(path, bound);
     prepare(bound, options);
     const versions now = versions_of(*manifest_);
+    meet_devices();
     const auto image = stage(now);
     try {
       running_ = std::make_shared<detail::background>([this, path, now, options, image, then = std::move(then)] {
@@ -120,9 +124,46 @@ class basic_saver {
     if (bytes > image_.memory().size()) staged_.clear();
     const auto image = image_.reserve(bytes);
     const auto held = unchanged(now, std::exchange(staged_, {}));
+    arrivals_.clear();
+    if (!streams_.empty()) bring(image, held);
     snapshot_->stage(image, held);
     staged_ = now;
     return image;
+  }
+
+  /// Enqueues the copies from devices to the image. They see the state as of now, and what the program's streams are given
+  /// later comes after them.
+  void bring(std::span<std::byte> image, const std::vector<bool>& held) {
+    on_devices([&] {
+      if (!image_.attached()) image_.attach(staging_->lock(image_.memory()));
+      streams_.are_followed_by(*staging_);
+      for (std::uint64_t at = 0; at < image.size(); at += io::basic_overlapped_writer<X>::piece_bytes) {
+        copies_.clear();
+        snapshot_->from_devices(at, image.subspan(at, std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, image.size() - at)), held, copies_);
+        if (!copies_.empty()) arrivals_.push_back({.at = at, .number = staging_->to_host(copies_)});
+      }
+      streams_.wait_for(*staging_);
+      snapshot_->stage_strided(image, held, *staging_);
+    });
+  }
+
+  /// Which streams the program's devices work on, and the staging that reads from them.
+  void meet_devices() {
+    streams_.clear();
+    for (const auto& i : manifest_->items()) streams_.add(i.view);
+    if (!streams_.empty() && staging_ == nullptr) staging_ = detail::registered_engine()->staging();
+  }
+
+  /// After an error nothing is on its way any more when it is thrown on.
+  template <class F>
+  void on_devices(F&& work) {
+    try {
+      work();
+    } catch (...) {
+      staging_.reset();
+      staged_.clear();
+      throw;
+    }
   }
 
   /// Past the cache where that was asked for, and where it pays: to make much durable.
@@ -162,6 +203,20 @@ class basic_saver {
     }
   }
 
+  /// Bytes of the file that wait to be written, and the number of the copies from devices that they wait for.
+  struct coming {
+    std::uint64_t at;
+    std::span<std::byte> bytes{};
+    std::uint64_t number = 0;
+  };
+
+  /// Returns when the copies from devices to the image's first bytes, up to `end`, are done.
+  void await(std::uint64_t end) {
+    std::size_t n = 0;
+    for (; n < arrivals_.size() && arrivals_[n].at < end; ++n) staging_->wait(arrivals_[n].number);
+    arrivals_.erase(arrivals_.begin(), arrivals_.begin() + static_cast<std::ptrdiff_t>(n));
+  }
+
   /// Writes a state that is where it lives, or staged in an image of the file.
   void write(const std::string& path, const versions& now, const save_options& options, std::span<std::byte> image) {
     hdf5::basic_layout<X>& layout = *layout_;
@@ -177,18 +232,41 @@ class basic_saver {
     there.push_back({end.index_offset, end.index_offset});
     file->preallocate(end.file_bytes());
     choose(*file, options, end.file_bytes());
-    io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset);
-    std::uint64_t from = 0;
-    for (const hdf5::byte_range& r : there) {
-      while (from < r.begin) {
-        const std::uint64_t n = std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, r.begin - from);
-        const auto piece = image.empty() ? writer.piece().first(n) : image.subspan(from, n);
-        snapshot.fill(from, piece, !image.empty());
-        writer.write(from, piece);
-        from += n;
+    const std::size_t ahead = image.empty() && !streams_.empty() ? std::max<std::size_t>(options.staging_bytes / io::basic_overlapped_writer<X>::piece_bytes, 1) : 0;
+    io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset, ahead);
+    on_devices([&] {
+      if (ahead != 0 && !pieces_.attached()) pieces_.attach(staging_->lock(pieces_.memory()));
+      if (ahead != 0) streams_.are_followed_by(*staging_);
+      const std::vector<bool> none(ahead != 0 ? layout.entries.size() : 0);
+      std::vector<coming> pieces;  // that devices still copy to
+      const auto write_first = [&] {
+        const coming c = pieces.front();
+        pieces.erase(pieces.begin());
+        if (c.number != 0) staging_->wait(c.number);
+        await(c.at + c.bytes.size());
+        snapshot.fill(c.at, c.bytes, !image.empty(), staging_.get());
+        writer.write(c.at, c.bytes);
+      };
+      std::uint64_t from = 0;
+      for (const hdf5::byte_range& r : there) {
+        while (from < r.begin) {
+          const std::uint64_t n = std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, r.begin - from);
+          coming next{from, image.empty() ? writer.piece().first(n) : image.subspan(from, n)};
+          if (ahead != 0) {
+            copies_.clear();
+            snapshot.from_devices(from, next.bytes, none, copies_);
+            next.number = staging_->to_host(copies_);
+          }
+          pieces.push_back(next);
+          if (pieces.size() > ahead) write_first();
+          from += n;
+        }
+        from = r.end;
       }
-      from = r.end;
-    }
+      if (ahead != 0) streams_.wait_for(*staging_);
+      while (!pieces.empty()) write_first();
+      await(end.index_offset);
+    });
 
     // What depends on the digests of everything else is patched into the metadata, then the metadata is digested; all
     // while the last pieces are being written.
@@ -227,7 +305,7 @@ class basic_saver {
       last_ = {};  // versions count the content of the objects that they were given for, in this layout
       staged_.clear();
       for (const auto& i : manifest_->items())
-        if (i.view.space().kind != host.kind) throw error("/" + i.entry.path + ": lives in " + name(i.view.space()) + ", which this program was not built to read from");
+        if (const std::string why = detail::misplaced(i.view); !why.empty()) throw error("/" + i.entry.path + ": bound as a tensor in " + name(i.view.space()) + ", but that is " + why);
       lay_out(options.key != nullptr);
       snapshot_.emplace(*layout_, *manifest_, options.key);
     } catch (...) {
@@ -261,8 +339,12 @@ class basic_saver {
   std::optional<detail::basic_snapshot<X>> snapshot_;  // of these two
   last_file last_;
   io::staging_buffer pieces_, image_;
-  versions staged_;                              // what is in image_
-  std::shared_ptr<detail::background> running_;  // last: it uses the others until it ends
+  versions staged_;               // what is in image_
+  std::vector<coming> arrivals_;  // copies to image_ that nobody has waited for
+  detail::basic_streams<X> streams_;
+  std::vector<detail::device_copy> copies_;
+  std::unique_ptr<detail::device_staging> staging_;  // after the memory that it copies to
+  std::shared_ptr<detail::background> running_;      // last: it uses the others until it ends
 };
 using saver = basic_saver<void>;
 

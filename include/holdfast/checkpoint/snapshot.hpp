@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <holdfast/checkpoint/device.hpp>
 #include <holdfast/core/digest.hpp>
 #include <holdfast/core/manifest.hpp>
 #include <holdfast/core/order.hpp>
@@ -52,6 +54,7 @@ class basic_snapshot {
     result_.blocks.clear();
     for (part& p : parts_) p.known = false;
     digest_.reset();
+    forget_strided();
   }
 
   /// Takes the digests of items from an earlier index of the same layout.
@@ -64,22 +67,39 @@ class basic_snapshot {
     }
   }
 
-  /// Copies the tensors to their places in an image of the file, but for the items that are `held` there already. The
+  /// Adds the copies from devices that bring tensors to the file's bytes from `at` on, but for items that are `held` there.
+  /// Strided ones are not among them.
+  void from_devices(std::uint64_t at, std::span<std::byte> out, const std::vector<bool>& held, std::vector<device_copy>& copies) const {
+    for_each_stretch(at, out.size(), [&](const part* p, std::uint64_t from, std::size_t done, std::size_t n) {
+      if (p != nullptr && on_device(*p->view) && p->view->contiguous() && !held[p->item])
+        copies.push_back({p->view->data() + (from - p->begin), out.data() + done, n, p->view->space()});
+    });
+  }
+
+  /// Copies the strided tensors of devices to their places in an image of the file, one after the other.
+  void stage_strided(std::span<std::byte> image, const std::vector<bool>& held, device_staging& staging) const {
+    for (const part& p : parts_)
+      if (on_device(*p.view) && !p.view->contiguous() && !held[p.item])
+        copy_part(fetch<X>(staging, *p.view).view, 0, image.subspan(p.begin, p.end - p.begin), &plain_copy);
+  }
+
+  /// Copies the tensors of the host to their places in an image of the file, but for the items that are `held` there already. The
   /// threads of the machine copy; the image is not read soon.
   void stage(std::span<std::byte> image, const std::vector<bool>& held) const {
     constexpr std::size_t piece = std::size_t{2} << 20;
     parallel(blocks_in(image.size(), piece), memory_threads(), [&](std::size_t i) {
       for_each_stretch(i * piece, std::min(piece, image.size() - i * piece), [&](const part* p, std::uint64_t from, std::size_t, std::size_t n) {
-        if (p != nullptr && !held[p->item]) copy_part(*p->view, from - p->begin, image.subspan(from, n), &stream_copy);
+        if (p != nullptr && !on_device(*p->view) && !held[p->item]) copy_part(*p->view, from - p->begin, image.subspan(from, n), &stream_copy);
       });
     });
   }
 
   /// Makes the file's bytes from `at` on, and digests them while they are in the processor's cache; with `staged` tensors
-  /// are there already. Every byte of a tensor that is not known comes once, in order.
-  void fill(std::uint64_t at, std::span<std::byte> out, bool staged = false) {
+  /// are there already, and in any case those that `from_devices` brought. Every byte of a tensor that is not known comes
+  /// once, in order. `staging` is needed where there are devices.
+  void fill(std::uint64_t at, std::span<std::byte> out, bool staged = false, device_staging* staging = nullptr) {
     constexpr std::size_t cached = std::size_t{256} << 10;
-    for (std::size_t done = 0; done < out.size(); done += cached) fill_cached(at + done, out.subspan(done, std::min(cached, out.size() - done)), staged);
+    for (std::size_t done = 0; done < out.size(); done += cached) fill_cached(at + done, out.subspan(done, std::min(cached, out.size() - done)), staged, staging);
   }
 
   /// The digest of every byte before `end` that belongs to no tensor.
@@ -91,11 +111,11 @@ class basic_snapshot {
   const hdf5::index& finish() const { return result_; }
 
  private:
-  void fill_cached(std::uint64_t at, std::span<std::byte> out, bool staged) {
+  void fill_cached(std::uint64_t at, std::span<std::byte> out, bool staged, device_staging* staging) {
     for_each_stretch(at, out.size(), [&](const part* p, std::uint64_t from, std::size_t done, std::size_t n) {
       const auto piece = out.subspan(done, n);
       if (p == nullptr) return layout_.image.read(from, piece);
-      if (!staged) copy_part(*p->view, from - p->begin, piece, &plain_copy);
+      if (!staged) bring(*p, from, piece, staging);
       if (p->known) return;
       if (n == p->end - p->begin && n <= digest_block) return record(*p, digest_of(piece, key_), {});
       digest_.update(piece);
@@ -104,6 +124,19 @@ class basic_snapshot {
       record(*p, root_of(blocks, key_), blocks.size() > 1 ? std::span(blocks) : std::span<const digest>());
       digest_.reset();
     });
+  }
+
+  void bring(const part& p, std::uint64_t from, std::span<std::byte> piece, device_staging* staging) {
+    if (!on_device(*p.view)) return copy_part(*p.view, from - p.begin, piece, &plain_copy);
+    if (p.view->contiguous()) return;
+    if (strided_ != &p) strided_content_.emplace(fetch<X>(*staging, *p.view));
+    strided_ = &p;
+    copy_part(strided_content_->view, from - p.begin, piece, &plain_copy);
+    if (from + piece.size() == p.end) forget_strided();
+  }
+  void forget_strided() {
+    strided_ = nullptr;
+    strided_content_.reset();
   }
 
   static void plain_copy(std::byte* to, const std::byte* from, std::size_t n) { std::memcpy(to, from, n); }
@@ -157,6 +190,8 @@ class basic_snapshot {
   std::vector<part> parts_;
   seal_key key_;
   basic_block_digest<X> digest_;
+  const part* strided_ = nullptr;  ///< the strided tensor of a device that was fetched last
+  std::optional<basic_fetched<X>> strided_content_;
 };
 using snapshot = basic_snapshot<void>;
 

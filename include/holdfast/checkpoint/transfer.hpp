@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <holdfast/checkpoint/device.hpp>
 #include <holdfast/core/convert.hpp>
 #include <holdfast/core/order.hpp>
 #include <holdfast/core/parallel.hpp>
@@ -39,13 +41,14 @@ bool make_bools(std::span<std::byte> bytes) {
 /// Reads the content of tensors to where it belongs, on the machine's threads where the file's bytes can be read by
 /// several. It is digested in the same pass, while it is in the processor's cache. The work is cut into jobs in the order
 /// of the file: a range of a large tensor, or a run of small ones that lie close together and are read at once.
-template <class>
+template <class X>
 class basic_transfers {
  public:
-  basic_transfers(const hdf5::reader& from, std::vector<transfer> all, bool verified)
-      : from_(from), raw_(from.contiguous()), verified_(verified), block_(from.digest_block()), items_(std::make_unique<item[]>(all.size())) {
+  /// `slots` is what contiguous tensors of devices are sent through; null where there are none.
+  basic_transfers(const hdf5::reader& from, std::vector<transfer> all, bool verified, basic_device_slots<X>* slots = nullptr)
+      : from_(from), raw_(from.contiguous()), verified_(verified), block_(from.digest_block()), slots_(slots), items_(std::make_unique<item[]>(all.size())) {
     sort(all, [](const transfer& a, const transfer& b) { return a.source->offset < b.source->offset; });
-    const std::uint64_t range = std::max(most_range / block_, std::uint64_t{1}) * block_;
+    const std::uint64_t range = range_bytes(block_);
     std::uint64_t begin = 0, end = 0;
     bool grows = false;  // whether the last job is a run that may take more
     for (std::size_t n = 0; n < all.size(); ++n) {
@@ -80,12 +83,19 @@ class basic_transfers {
     });
   }
 
+  /// The most that one job reads, if no tensor has more than `largest` bytes: what a slot must hold.
+  static std::uint64_t scratch_bytes(std::uint64_t largest, std::uint64_t block) {
+    return (std::max(std::min(range_bytes(block), largest), most_run) + io::page_bytes - 1) / io::page_bytes * io::page_bytes;
+  }
+
   /// Tensors that were read whole, and verified if they were to be.
   std::size_t done() const noexcept { return done_; }
 
  private:
   static constexpr std::uint64_t most_range = std::uint64_t{4} << 20, most_run = std::uint64_t{256} << 10, most_gap = std::uint64_t{16} << 10;
   static constexpr std::size_t ahead = 4;
+
+  static std::uint64_t range_bytes(std::uint64_t block) { return std::max(most_range / block, std::uint64_t{1}) * block; }
 
   struct item {
     transfer of{};
@@ -102,45 +112,68 @@ class basic_transfers {
 
   void hint(const job& j) const { raw_->will_read(items_[j.first].of.source->offset + j.at, j.bytes); }
 
-  static bool direct(const transfer& t) { return t.target != nullptr && t.target->contiguous() && t.target->dtype() == t.source->dtype; }
+  static bool direct(const transfer& t) { return in_host(t) && t.target->contiguous() && t.target->dtype() == t.source->dtype; }
+  static bool in_host(const transfer& t) { return t.target != nullptr && !on_device(*t.target); }
+  static bool to_device(const transfer& t) { return t.target != nullptr && on_device(*t.target); }
+
+  /// Memory for what a job reads and does not read straight to where it belongs: a slot where some of it goes to a device, to which
+  /// `send` gives it.
+  struct scratch {
+    std::unique_ptr<std::byte[]> memory{};
+    std::byte* slot = nullptr;
+    std::vector<device_copy> copies{};
+
+    std::byte* begin() const { return slot != nullptr ? slot : memory.get(); }
+  };
+  scratch make_scratch(bool for_device, std::uint64_t bytes) const {
+    if (for_device) return {.slot = slots_->take().data()};
+    return {.memory = std::make_unique_for_overwrite<std::byte[]>(bytes)};
+  }
+  void send(scratch& s) const {
+    if (s.slot != nullptr) slots_->send(s.slot, s.copies);
+  }
 
   void read(const entry& e, std::uint64_t at, std::span<std::byte> out) const {
     if (raw_ != nullptr) raw_->read_at(e.offset + at, out);
     else from_.read(e, at / size_of(e.dtype), out.size() / size_of(e.dtype), out.data());
   }
 
-  /// Part of one large tensor: block by block, but in one go where reading has a cost of its own (libhdf5's chunks).
+  /// Part of one large tensor: block by block, but in one go where reading has a cost of its own (libhdf5's chunks, a copy to a
+  /// device).
   void read_range(const job& j) {
     item& i = items_[j.first];
-    const std::uint64_t unit = raw_ != nullptr ? block_ : j.bytes;
-    const auto memory = direct(i.of) ? nullptr : std::make_unique_for_overwrite<std::byte[]>(std::min(unit, j.bytes));
+    const std::uint64_t unit = raw_ != nullptr && !to_device(i.of) ? block_ : j.bytes;
+    scratch s = direct(i.of) ? scratch() : make_scratch(to_device(i.of), std::min(unit, j.bytes));
     for (std::uint64_t at = j.at, end = j.at + j.bytes; at < end;) {
-      const std::span<std::byte> read_now(direct(i.of) ? i.of.target->data() + at : memory.get(), std::min(unit, end - at));
+      const std::span<std::byte> read_now(direct(i.of) ? i.of.target->data() + at : s.begin(), std::min(unit, end - at));
       read(*i.of.source, at, read_now);
       for (std::uint64_t done = 0; done < read_now.size(); done += block_, at += block_)
-        take(i, at, read_now.subspan(done, std::min<std::uint64_t>(block_, read_now.size() - done)), i.blocks[at / block_]);
+        take(i, at, read_now.subspan(done, std::min<std::uint64_t>(block_, read_now.size() - done)), i.blocks[at / block_], s);
     }
+    send(s);
     if (--i.left == 0) close(i, i.blocks);
   }
 
   void read_run(const job& j) {
     const item& first = items_[j.first];
     const bool alone = j.end == j.first + 1;
-    const auto memory = alone && direct(first.of) ? nullptr : std::make_unique_for_overwrite<std::byte[]>(j.bytes);
-    const std::span<std::byte> all(memory ? memory.get() : first.of.target->data(), j.bytes);
+    const bool device = std::any_of(&items_[j.first], &items_[j.end], [](const item& i) { return to_device(i.of); });
+    scratch s = alone && direct(first.of) ? scratch() : make_scratch(device, j.bytes);
+    const std::span<std::byte> all(s.begin() != nullptr ? s.begin() : first.of.target->data(), j.bytes);
     if (!all.empty()) read(*first.of.source, 0, all);
     for (std::size_t n = j.first; n < j.end; ++n) {
       item& i = items_[n];
       const entry& e = *i.of.source;
       const auto bytes = alone ? all : all.subspan(e.offset - first.of.source->offset, e.bytes);
       digest d;
-      take(i, 0, bytes, d);
+      take(i, 0, bytes, d, s);
       close(i, e.bytes != 0 ? std::span(&d, 1) : std::span<const digest>());
     }
+    send(s);
   }
 
   /// Digests bytes of a tensor from byte `at` on and brings them to where they belong, if they are not there.
-  void take(item& i, std::uint64_t at, std::span<std::byte> bytes, digest& d) {
+  void take(item& i, std::uint64_t at, std::span<std::byte> bytes, digest& d, scratch& s) {
     const entry& e = *i.of.source;
     if (verified_) d = digest_of(bytes, from_.key());
     if (e.dtype == dtype::boolean && !make_bools(bytes)) i.sound = false;
@@ -151,10 +184,30 @@ class basic_transfers {
       return;
     }
     const std::uint64_t first = at / size_of(e.dtype), n = bytes.size() / size_of(e.dtype);
+    if (to_device(i.of)) return to.dtype() == e.dtype ? add({to.data() + at, bytes.data(), bytes.size(), to.space()}, s.copies) : send_converted(bytes.data(), e, to, first, n);
     if (to.dtype() == e.dtype) return scatter(bytes.data(), to, first, n);
     const auto converted = std::make_unique_for_overwrite<std::byte[]>(n * size_of(to.dtype()));
     convert(bytes.data(), e.dtype, converted.get(), to.dtype(), n);
     scatter(converted.get(), to, first, n);
+  }
+
+  static void add(const device_copy& next, std::vector<device_copy>& copies) {
+    if (!copies.empty() && copies.back().device + copies.back().bytes == next.device && copies.back().host + copies.back().bytes == next.host && copies.back().space == next.space)
+      copies.back().bytes += next.bytes;
+    else
+      copies.push_back(next);
+  }
+
+  void send_converted(const std::byte* bytes, const entry& e, const tensor_view& to, std::uint64_t first, std::uint64_t n) const {
+    const std::size_t from_item = size_of(e.dtype), to_item = size_of(to.dtype());
+    for (std::uint64_t done = 0; done < n;) {
+      const std::span<std::byte> slot = slots_->take();
+      const std::uint64_t now = std::min<std::uint64_t>(n - done, slot.size() / to_item);
+      convert(bytes + done * from_item, e.dtype, slot.data(), to.dtype(), now);
+      const device_copy copy{to.data() + (first + done) * to_item, slot.data(), now * to_item, to.space()};
+      slots_->send(slot.data(), {&copy, 1});
+      done += now;
+    }
   }
 
   void close(const item& i, std::span<const digest> blocks) {
@@ -168,10 +221,80 @@ class basic_transfers {
   const io::file* raw_;
   bool verified_;
   std::uint64_t block_;
+  basic_device_slots<X>* slots_;
   std::unique_ptr<item[]> items_;
   std::vector<job> jobs_;
   std::atomic<std::size_t> done_{0};
 };
 using transfers = basic_transfers<void>;
+
+/// What a restore needs beside the reads where tensors are in the memory of devices: streams that wait for each other, slots
+/// that the content goes through, and host memory in place of strided tensors while they are read.
+template <class X>
+class basic_device_targets {
+ public:
+  basic_device_targets() = default;
+  basic_device_targets(const basic_device_targets&) = delete;
+
+  /// Puts stand-ins in place of strided targets. What is copied comes after all that the program's streams were given.
+  void meet(std::vector<transfer>& all, std::uint64_t block) {
+    std::size_t strided = 0;
+    std::uint64_t largest = 0;
+    for (const transfer& t : all) {
+      largest = std::max(largest, t.source->bytes);
+      if (t.target == nullptr) continue;
+      streams_.add(*t.target);
+      strided += on_device(*t.target) && !t.target->contiguous();
+    }
+    if (streams_.empty()) return;
+    staging_ = registered_engine()->staging();
+    streams_.are_followed_by(*staging_);
+    stand_ins_.reserve(strided);
+    for (transfer& t : all) {
+      if (t.target == nullptr || !on_device(*t.target) || t.target->contiguous()) continue;
+      stand_ins_.push_back(fetch<X>(*staging_, *t.target));
+      t.target = &stand_ins_.back().view;
+    }
+    slots_.emplace(*staging_, memory_, basic_transfers<X>::scratch_bytes(largest, block), 2 * memory_threads() + 2);
+  }
+
+  basic_device_slots<X>* slots() { return slots_ ? &*slots_ : nullptr; }
+
+  /// Returns when everything has arrived.
+  void finish() {
+    if (staging_ == nullptr) return;
+    for (const auto& s : stand_ins_) staging_->wait(staging_->to_device({&s.copy, 1}));
+    staging_->wait_for_all();
+    streams_.wait_for(*staging_);
+  }
+
+  /// Compares what arrived with the digests of the file. Throws `integrity_error`.
+  void read_back(const hdf5::reader& from, const std::vector<transfer>& all) {
+    std::vector<digest> blocks;
+    for (const transfer& t : all) {
+      if (t.target == nullptr || !on_device(*t.target) || !t.target->contiguous() || t.target->dtype() != t.source->dtype) continue;
+      const std::span<std::byte> slot = slots_->take();
+      blocks.clear();
+      for (std::uint64_t at = 0; at < t.source->bytes; at += from.digest_block()) {
+        const device_copy copy{t.target->data() + at, slot.data(), static_cast<std::size_t>(std::min(t.source->bytes - at, from.digest_block())), t.target->space()};
+        staging_->wait(staging_->to_host({&copy, 1}));
+        blocks.push_back(digest_of(slot.first(copy.bytes), from.key()));
+      }
+      slots_->send(slot.data(), {});
+      try {
+        from.verify(*t.source, blocks);
+      } catch (const integrity_error& e) {
+        throw integrity_error(std::string(e.what()) + " (read back from " + name(t.target->space()) + ", after the file's bytes were found to be right: suspect the device's memory or its link)");
+      }
+    }
+  }
+
+ private:
+  basic_streams<X> streams_;
+  io::staging_buffer memory_;
+  std::vector<basic_fetched<X>> stand_ins_;
+  std::unique_ptr<device_staging> staging_;  // after the memory that it copies from
+  std::optional<basic_device_slots<X>> slots_;
+};
 
 }  // namespace holdfast::detail

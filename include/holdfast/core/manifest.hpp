@@ -111,7 +111,10 @@ class basic_manifest final : public walk {
       same_ = first != nullptr && first->entry.path == i->entry.alias_of;
       return;
     }
-    if (same_memory(i->view, view)) return;
+    if (same_memory(i->view, view)) {
+      i->view = std::move(view);  // its stream may be another one
+      return;
+    }
     same_ = i->entry.kind == entry_kind::tensor && i->entry.dtype == view.dtype() && i->entry.shape == view.shape() && i->entry.place == view.space() && (view.bytes() == 0 || tied(view) == nullptr);
     if (!same_) return;
     if (view.data() != i->view.data() && view.bytes() != 0) {

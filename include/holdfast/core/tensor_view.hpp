@@ -15,18 +15,20 @@ namespace holdfast {
 /// The leaf of every state: where elements are, of which type and in which order. A std::vector, a strided matrix and
 /// a GPU tensor are the same to the code that stores them. It refers to memory it does not own. `strides` count
 /// elements, one for each extent, and may be negative; without them the elements lie in C order. The order of the file
-/// is always the logical one, so that A[i, j] in h5py is the element at i * strides[0] + j * strides[1].
+/// is always the logical one, so that A[i, j] in h5py is the element at i * strides[0] + j * strides[1]. Memory of a GPU has
+/// the stream (a cudaStream_t) that its producer and its consumer run on.
 template <class>
 class basic_tensor_view {
  public:
   basic_tensor_view() = default;
   template <element T>
-  basic_tensor_view(T* data, holdfast::shape extents, std::vector<std::int64_t> strides = {}, memory_space space = host)
+  basic_tensor_view(T* data, holdfast::shape extents, std::vector<std::int64_t> strides = {}, memory_space space = host,
+                    void* stream = nullptr)
       : basic_tensor_view(const_cast<std::remove_cv_t<T>*>(data), dtype_of<std::remove_cv_t<T>>::value, std::move(extents),
-                          std::move(strides), space) {}
+                          std::move(strides), space, stream) {}
   basic_tensor_view(void* data, holdfast::dtype type, holdfast::shape extents, std::vector<std::int64_t> strides = {},
-                    memory_space space = host)
-      : data_(data), type_(type), extents_(std::move(extents)), strides_(std::move(strides)), space_(space) {
+                    memory_space space = host, void* stream = nullptr)
+      : data_(data), type_(type), extents_(std::move(extents)), strides_(std::move(strides)), space_(space), stream_(stream) {
     if (!strides_.empty() && strides_.size() != extents_.rank())
       throw error("tensor_view of shape " + extents_.text() + ": " + std::to_string(strides_.size()) + " strides");
     if (data_ == nullptr && extents_.elements() != 0) throw error("tensor_view of shape " + extents_.text() + ": null pointer");
@@ -38,6 +40,7 @@ class basic_tensor_view {
   const holdfast::shape& shape() const noexcept { return extents_; }
   const std::vector<std::int64_t>& strides() const noexcept { return strides_; }
   memory_space space() const noexcept { return space_; }
+  void* stream() const noexcept { return stream_; }
   bool contiguous() const noexcept { return strides_.empty(); }
   std::uint64_t bytes() const noexcept { return static_cast<std::uint64_t>(extents_.elements()) * size_of(type_); }
 
@@ -61,6 +64,7 @@ class basic_tensor_view {
   holdfast::shape extents_{0};
   std::vector<std::int64_t> strides_;
   memory_space space_;
+  void* stream_ = nullptr;
 };
 using tensor_view = basic_tensor_view<void>;
 

@@ -4,6 +4,7 @@
 ///   tensor:     static tensor_view view(T&);                       where its elements are
 ///               static void resize(T&, const shape&);              optional: it can take another size
 ///               static bool accepts(const T&, const shape&);       optional: which ones; any of its rank without it
+///               static void place(T&, memory_space);               optional: it can move, without its content
 ///               static constexpr bool any_size = true;             optional: restore always decides the size
 ///               static constexpr bool read_only = true;            optional: can be saved and not restored
 ///   composite:  static void visit(T&, visitor&);                   names its parts: v("weight", x.weight)

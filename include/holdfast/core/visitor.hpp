@@ -35,6 +35,7 @@ struct tensor_handle {
   bool any_size;                        // takes another size even when it is not empty
   bool read_only;
   bool (*accepts)(const void*, const shape&) = nullptr;  // whether resize can give a shape; null: one of the same rank
+  void (*place)(void*, memory_space) = nullptr;          // null: it stays where it is
 };
 
 /// What one pass over a state does with what the visitor meets: describe it for a save, plan a restore, or make the
@@ -274,6 +275,8 @@ class visitor {
       h.resize = [](void* p, const shape& s) { traits<T>::resize(*static_cast<T*>(p), s); };
     if constexpr (requires(const T& t, const shape& s) { { traits<T>::accepts(t, s) } -> std::convertible_to<bool>; })
       h.accepts = [](const void* p, const shape& s) { return bool(traits<T>::accepts(*static_cast<const T*>(p), s)); };
+    if constexpr (requires(T& t, memory_space s) { traits<T>::place(t, s); })
+      h.place = [](void* p, memory_space s) { traits<T>::place(*static_cast<T*>(p), s); };
     if constexpr (requires { { traits<T>::any_size } -> std::convertible_to<bool>; }) h.any_size = h.any_size || traits<T>::any_size;
     if constexpr (requires { { traits<T>::read_only } -> std::convertible_to<bool>; }) h.read_only = h.read_only || traits<T>::read_only;
     return h;

@@ -23,10 +23,11 @@ class basic_overlapped_writer {
  public:
   static constexpr std::size_t piece_bytes = std::size_t{4} << 20;
 
-  /// For `bytes` bytes in all. `pieces` is the memory it works in, which it keeps to itself until it ends.
-  basic_overlapped_writer(file& to, staging_buffer& pieces, std::uint64_t bytes)
+  /// For `bytes` bytes in all. `pieces` is the memory it works in, which it keeps to itself until it ends. The caller may hold
+  /// `more` pieces beside the one it fills.
+  basic_overlapped_writer(file& to, staging_buffer& pieces, std::uint64_t bytes, std::size_t more = 0)
       : to_(to), most_threads_(static_cast<unsigned>(std::min<std::uint64_t>(to.writes_at_once(), bytes / piece_bytes))) {
-    const std::size_t slots = most_threads_ == 0 ? 1 : most_threads_ + 2;
+    const std::size_t slots = (most_threads_ == 0 ? 1 : most_threads_ + 2) + more;
     memory_ = pieces.reserve(slots * piece_bytes).first(slots * piece_bytes);  // what is not touched takes none
     for (std::size_t n = 0; n < slots; ++n) free_.push_back(memory_.data() + n * piece_bytes);
     threads_.reserve(most_threads_);

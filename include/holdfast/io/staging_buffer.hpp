@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <span>
 #include <utility>
@@ -11,7 +12,7 @@ namespace holdfast::io {
 /// The unit of direct I/O: offsets, lengths and addresses are multiples of it.
 inline constexpr std::size_t page_bytes = 4096;
 
-/// Memory for bytes on their way to a file: page-aligned, as direct I/O wants it, and of huge pages where the system gives
+/// Memory for bytes on their way to or from a file: page-aligned, as direct I/O wants it, and of huge pages where the system gives
 /// them, which direct I/O and fresh memory gain from. It is kept until it is replaced by more, so that its pages stay
 /// mapped from one save to the next.
 class staging_buffer {
@@ -38,10 +39,15 @@ class staging_buffer {
 
   std::span<std::byte> memory() const noexcept { return {memory_, bytes_}; }
 
+  /// Keeps something for as long as this memory: what page-locks it for a device.
+  void attach(std::shared_ptr<void> guard) noexcept { attached_ = std::move(guard); }
+  bool attached() const noexcept { return attached_ != nullptr; }
+
  private:
   static constexpr std::size_t huge_page = std::size_t{2} << 20;
 
   void release() noexcept {
+    attached_.reset();
     if (mapped_ != nullptr) ::munmap(mapped_, bytes_ + huge_page);
     mapped_ = memory_ = nullptr;
     bytes_ = 0;
@@ -49,6 +55,7 @@ class staging_buffer {
 
   std::byte *mapped_ = nullptr, *memory_ = nullptr;
   std::size_t bytes_ = 0;
+  std::shared_ptr<void> attached_;
 };
 
 }  // namespace holdfast::io

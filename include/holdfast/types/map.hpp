@@ -73,8 +73,8 @@ struct mapping {
 
 }  // namespace detail
 
-template <detail::standard<"map", "unordered_map"> M>
-  requires detail::map_key<typename M::key_type>
+template <class M>
+  requires(detail::standard<M, "map", "unordered_map"> && detail::map_key<typename M::key_type>)
 struct traits<M> : detail::mapping<M> {};
 
 }  // namespace holdfast

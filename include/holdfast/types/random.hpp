@@ -248,18 +248,18 @@ struct traits<S> {
 
 /// The standard engines: a group of `engine`, which a restore requires to be the same, and `state`, the integers that
 /// the engine streams. They are put back after everything else.
-template <detail::standard<"mersenne_twister_engine", "linear_congruential_engine", "subtract_with_carry_engine", "discard_block_engine",
-                           "independent_bits_engine", "shuffle_order_engine">
-              E>
+template <class E>
+  requires(detail::standard<E, "mersenne_twister_engine", "linear_congruential_engine", "subtract_with_carry_engine", "discard_block_engine",
+                            "independent_bits_engine", "shuffle_order_engine">)
 struct traits<E> : detail::engine_traits<E> {};
 
 /// The standard distributions of one number type: a group of `distribution`, which a restore requires to be the same, and
 /// `state`, the text that it streams: its parameters and a value drawn ahead, if it has one.
-template <detail::standard<"normal_distribution", "lognormal_distribution", "gamma_distribution", "chi_squared_distribution", "fisher_f_distribution",
-                           "student_t_distribution", "cauchy_distribution", "exponential_distribution", "extreme_value_distribution", "weibull_distribution",
-                           "uniform_real_distribution", "uniform_int_distribution", "poisson_distribution", "geometric_distribution",
-                           "binomial_distribution", "negative_binomial_distribution">
-              D>
+template <class D>
+  requires(detail::standard<D, "normal_distribution", "lognormal_distribution", "gamma_distribution", "chi_squared_distribution", "fisher_f_distribution",
+                            "student_t_distribution", "cauchy_distribution", "exponential_distribution", "extreme_value_distribution", "weibull_distribution",
+                            "uniform_real_distribution", "uniform_int_distribution", "poisson_distribution", "geometric_distribution",
+                            "binomial_distribution", "negative_binomial_distribution">)
 struct traits<D> : detail::distribution_traits<D> {};
 
 }  // namespace holdfast

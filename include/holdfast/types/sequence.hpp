@@ -35,14 +35,15 @@ struct gathered_set {
 
 }  // namespace detail
 
-template <detail::standard<"deque", "list"> C>
-  requires element<typename C::value_type>
+template <class C>
+  requires(detail::standard<C, "deque", "list"> && element<typename C::value_type>)
 struct traits<C> : detail::gathered_sequence<C> {};
-template <detail::standard<"deque", "list"> C>
-  requires(!element<typename C::value_type>)
+template <class C>
+  requires(detail::standard<C, "deque", "list"> && !element<typename C::value_type>)
 struct traits<C> : detail::sequence<C> {};
 
-template <detail::standard<"set", "unordered_set"> C>
+template <class C>
+  requires(detail::standard<C, "set", "unordered_set">)
 struct traits<C> : detail::gathered_set<C> {};
 
 }  // namespace holdfast
