@@ -1,0 +1,51 @@
+#pragma once
+/// Which accesses of memory must be remembered, so that the next one can be compared with them.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "clock.hpp"
+
+namespace cuda_sim {
+
+/// Addresses from begin up to and without end.
+struct extent {
+  std::uintptr_t begin, end;
+};
+
+/// Who accesses memory: "copy D2H #12 on stream 2 of gpu 0", "the host (call #7, cudaFree)".
+struct accessor {
+  moment when;
+  std::shared_ptr<const std::string> what;
+  std::shared_ptr<const std::string> agent;  ///< "stream 2 of gpu 0", "the host"
+};
+
+/// The accesses of all watched memory that nothing later covers.
+class history {
+ public:
+  /// A remembered access that conflicts with a new one, and where they overlap.
+  using conflict = std::function<void(const accessor& earlier, bool earlier_writes, extent)>;
+
+  /// Compares a new access, of which `known` is what has happened before it, with those remembered, and remembers it.
+  void note(extent, bool writes, const accessor&, const vector_clock& known, const conflict&);
+  /// Memory that is gone.
+  void forget(extent);
+  void clear() { pieces_.clear(); }
+
+ private:
+  struct record {
+    accessor who;
+    bool writes;
+  };
+  struct piece {
+    std::uintptr_t end;
+    std::vector<record> records;
+  };
+  void cut(std::uintptr_t at);
+  std::map<std::uintptr_t, piece> pieces_;  // by their begin, without overlap
+};
+
+}  // namespace cuda_sim

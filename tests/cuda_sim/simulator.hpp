@@ -1,0 +1,95 @@
+#pragma once
+/// A strict simulated CUDA runtime for tests on machines without a GPU: compiled against NVIDIA's cuda_runtime_api.h and linked in place of libcudart.
+/// A program under test sees only the CUDA API; a test sets the machine up, and asks what went wrong, through this header.
+///
+/// What it does beyond running the calls:
+/// - Device memory has its own addresses, which the host may not touch (SIGSEGV, with a line that says so) and which are not used again.
+/// - What is enqueued happens at once, as late as it may, or at random by a seed; a host function happens on a thread of its own.
+/// - Every pair of overlapping accesses of which one writes must be ordered by streams, events or host synchronisation. Those that only happened to be
+///   in order are violations, too. So are uses of freed memory, uses of destroyed handles, copies past an allocation, memory freed while it is in use.
+/// - Fresh memory is poisoned (0xA5). A device has a memory limit. Any call can be made to fail, any copy to fail later and for good.
+///
+/// What it cannot do: it runs no kernels (a test gives a function and the ranges that it reads and writes), no graphs, stream capture, arrays, textures,
+/// IPC, cooperative groups or virtual memory management; such calls do not link. Accesses of the host to pinned or managed memory are seen only where the
+/// test declares them (host_reads, host_writes) or where a CUDA call makes them; pageable memory is not watched, which is the thread sanitizer's task.
+/// How host threads synchronise with each other is not seen: what one host thread has waited for counts as waited for by all. It knows the documentation,
+/// not a driver, and is stricter than one: where hardware may do either, the program must be right for both. It claims nothing about speed; the throttle
+/// only makes copies last, so that a test can see what goes on meanwhile.
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <cuda_runtime_api.h>
+
+namespace cuda_sim {
+
+/// When enqueued operations happen: as soon as what they wait for has happened; when a call cannot return without them; or, at every call, some of those
+/// that could, drawn by the seed.
+enum class schedule { eager,
+                      lazy,
+                      random };
+
+struct configuration {
+  int devices = 1;                            ///< with none, every call fails with cudaErrorNoDevice
+  std::size_t memory = std::size_t{1} << 28;  ///< bytes of each device
+  cuda_sim::schedule schedule = cuda_sim::schedule::eager;
+  std::uint64_t seed = 0;       ///< of schedule::random
+  double bytes_per_second = 0;  ///< of copies, for each device and direction; 0: not throttled. Throttled copies run on threads and in real time.
+  bool peer_access = true;      ///< whether devices can access each other's memory
+  bool memory_pools = true;     ///< whether cudaMallocAsync is supported
+};
+
+/// A new machine: what was enqueued is dropped, all memory, streams and events are gone, counts are zero, the calling and every other thread uses device 0.
+/// No other thread may be inside a CUDA call.
+void reset(const configuration& = {});
+
+struct range {
+  const void* address;  ///< as the program knows it
+  std::size_t bytes;
+};
+
+/// What a simulated kernel does: it gets where the bytes of the ranges really are, first those that it reads, then those that it writes. It must not call
+/// CUDA.
+using kernel = std::function<void(const std::vector<const std::byte*>& reads, const std::vector<std::byte*>& writes)>;
+
+/// Enqueues a simulated kernel that reads and writes those ranges of device, managed or pinned memory. The stream must be of the current device; 0 is the
+/// legacy default stream.
+cudaError_t launch(cudaStream_t stream, const std::vector<range>& reads, const std::vector<range>& writes, kernel function, const std::string& name = "kernel");
+
+/// The host reads or writes this memory now: what the program under test does without a CUDA call.
+void host_reads(const void* address, std::size_t bytes);
+void host_writes(const void* address, std::size_t bytes);
+
+/// The k-th call from now (1: the next) of this CUDA function ("*": of any) does nothing and returns the error.
+void fail_call(const std::string& function, std::size_t k, cudaError_t error);
+
+/// The k-th copy that happens from now moves nothing, and from then on calls for its device return the error.
+void fail_asynchronously(std::size_t k, cudaError_t error);
+
+/// One text for each mistake found since the reset. Each pair of operations is told once.
+std::vector<std::string> violations();
+
+/// One text for each stream, event and piece of memory that is still there.
+std::vector<std::string> leaks();
+
+/// How often this CUDA function was called since the reset ("*": all of them together).
+std::size_t calls(const std::string& function);
+
+struct copy_counts {
+  std::size_t copies = 0;              ///< that happened, of any kind
+  std::size_t bytes = 0;               ///< that they moved
+  std::size_t pageable_to_device = 0;  ///< asynchronous copies from pageable memory, which cost a second copy on the host
+  std::size_t pageable_to_host = 0;    ///< asynchronous copies to pageable memory, which are not asynchronous
+};
+copy_counts copies();
+
+/// Runs whatever is still enqueued, on all devices. Orders nothing: the host has not waited.
+void run_enqueued();
+
+/// Calls a function that may touch device memory from the host, and returns what the signal handler would have printed; empty if it did not. Destructors
+/// of the function's objects do not run then.
+std::string touched(const std::function<void()>& function);
+
+}  // namespace cuda_sim
