@@ -29,9 +29,10 @@ inline void check(cudaError_t result, const char* doing) {
 /// 0 also where there is no driver, or one that is too old, which CUDA calls errors.
 inline int device_count() {
   int count = 0;
-  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
-  (void)cudaGetLastError();
-  return 0;
+  const cudaError_t result = cudaGetDeviceCount(&count);
+  if (result != cudaErrorNoDevice && result != cudaErrorInsufficientDriver) check(result, "counting devices");
+  else (void)cudaGetLastError();
+  return count;
 }
 
 inline int current_device() {

@@ -1,0 +1,221 @@
+#include <holdfast/cuda/buffer.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "trainer.hpp"
+
+using cuda_test::content;
+using cuda_test::expected;
+using cuda_test::joined;
+using holdfast::gpu;
+using holdfast::host;
+using buffer = holdfast::cuda::buffer<float>;
+
+namespace {
+
+void fill(buffer& b, int seed) {
+  const std::vector<float> v = expected(b.size(), seed);
+  if (b.space() == host) {
+    std::copy(v.begin(), v.end(), b.data());
+    return;
+  }
+  const holdfast::cuda::detail::on_device here(b.space().device);
+  cuda_test::require(cudaStreamSynchronize(b.stream()));
+  cuda_test::require(cudaMemcpy(b.data(), v.data(), v.size() * sizeof(float), cudaMemcpyHostToDevice));
+  cuda_test::require(cudaDeviceSynchronize());  // a copy from pageable memory may return before it has arrived
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cuda_buffer)
+
+BOOST_AUTO_TEST_CASE(memory_comes_and_goes_with_the_object) {
+  cuda_sim::reset({.devices = 2});
+  {
+    buffer a({3, 4}), b({5}, gpu(1)), c({2}, host);
+    BOOST_TEST((a.space() == gpu(0) && b.space() == gpu(1) && c.space() == host));
+    BOOST_TEST(a.size() == 12u);
+    BOOST_TEST((a.extents() == holdfast::shape{3, 4}));
+    fill(b, 3);
+    buffer d = std::move(b);
+    BOOST_TEST(b.size() == 0u);
+    BOOST_TEST((b.data() == nullptr));
+    BOOST_TEST(content(d) == expected(5, 3));
+    a = std::move(d);
+    BOOST_TEST((a.space() == gpu(1)));
+    BOOST_TEST(content(a) == expected(5, 3));
+    float* const before = a.data();
+    a.resize({5, 1});
+    BOOST_TEST((a.data() == before));
+    a.place(gpu(0));
+    BOOST_TEST((a.space() == gpu(0) && a.size() == 5 && a.data() != before));
+    a.resize({0});
+    BOOST_TEST((a.data() == nullptr));
+  }
+  BOOST_TEST(joined(cuda_sim::leaks()) == "");
+  BOOST_TEST(joined(cuda_sim::violations()) == "");
+  int current = -1;
+  cuda_test::require(cudaGetDevice(&current));
+  BOOST_TEST(current == 0);
+}
+
+BOOST_AUTO_TEST_CASE(every_place_to_every_place) {
+  const support::folder folder;
+  const std::vector<holdfast::memory_space> places{host, gpu(0), gpu(1)};
+  for (const auto order : {cuda_sim::schedule::lazy, cuda_sim::schedule::eager})
+    for (const auto saved : places)
+      for (const auto bound : places)
+        for (const auto wanted : places) {
+          cuda_sim::reset({.devices = 2, .schedule = order});
+          {
+            buffer from({1'500'000}, saved), to({1'500'000}, bound);
+            fill(from, 5);
+            fill(to, 6);
+            holdfast::state a, b;
+            a.bind("x", from);
+            b.bind("x", to);
+            holdfast::save(folder / "a.h5", a);
+            holdfast::restore(folder / "a.h5", b, {.place = wanted, .read_back = true});
+            BOOST_TEST((to.space() == wanted));
+            BOOST_TEST(content(to) == expected(1'500'000, 5));
+            fill(to, 7);
+            holdfast::restore(folder / "a.h5", b);
+            BOOST_TEST((to.space() == wanted));
+            BOOST_TEST(content(to) == expected(1'500'000, 5));
+            holdfast::restore(folder / "a.h5", b, {.place = holdfast::as_saved});
+            BOOST_TEST((to.space() == saved));
+            BOOST_TEST(content(to) == expected(1'500'000, 5));
+          }
+          BOOST_TEST(joined(cuda_sim::violations()) == "");
+          BOOST_TEST(joined(cuda_sim::leaks()) == "");
+        }
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_buffer_takes_the_files_size_where_it_lives) {
+  const support::folder folder;
+  cuda_sim::reset({.devices = 2, .schedule = cuda_sim::schedule::lazy});
+  {
+    buffer from({2, 3}, gpu(1)), kept({0}, gpu(1)), fresh;
+    fill(from, 5);
+    holdfast::state a;
+    a.bind("x", from);
+    holdfast::save(folder / "a.h5", a);
+    for (buffer* const to : {&kept, &fresh}) {
+      holdfast::state b;
+      b.bind("x", *to);
+      holdfast::restore(folder / "a.h5", b);
+      BOOST_TEST((to->extents() == holdfast::shape{2, 3}));
+      BOOST_TEST(content(*to) == expected(6, 5));
+    }
+    BOOST_TEST((kept.space() == gpu(1) && fresh.space() == gpu(0)));
+    std::vector<buffer> several;
+    several.emplace_back(holdfast::shape{3});
+    fill(several[0], 8);
+    holdfast::state c;
+    c.bind("all", several);
+    holdfast::save(folder / "c.h5", c);
+    std::vector<buffer> none;
+    holdfast::state d;
+    d.bind("all", none);
+    holdfast::restore(folder / "c.h5", d, {.place = gpu(1)});
+    BOOST_REQUIRE(none.size() == 1u);
+    BOOST_TEST((none[0].space() == gpu(1)));
+    BOOST_TEST(content(none[0]) == expected(3, 8));
+  }
+  BOOST_TEST(joined(cuda_sim::violations()) == "");
+  BOOST_TEST(joined(cuda_sim::leaks()) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_device_that_is_not_there_is_named_with_those_that_are) {
+  const support::folder folder;
+  cuda_sim::reset({.devices = 2});
+  {
+    buffer from({4}, gpu(1));
+    fill(from, 5);
+    holdfast::state a;
+    a.bind("model/w", from);
+    holdfast::save(folder / "a.h5", a);
+  }
+  for (int devices : {0, 1}) {
+    cuda_sim::reset({.devices = devices});
+    buffer to({4}, host);
+    holdfast::state b;
+    b.bind("model/w", to);
+    support::require_all(support::message_of<holdfast::mismatch_error>([&] { holdfast::restore(folder / "a.h5", b, {.place = holdfast::as_saved}); }), "/model/w: expected a tensor in gpu(1)",
+                         devices == 0 ? "no GPU that CUDA can use" : "this machine, which has gpu(0)", ".place", "holdfast::host", "nothing was restored");
+    holdfast::restore(folder / "a.h5", b, {.place = holdfast::host});
+    BOOST_TEST(content(to) == expected(4, 5));
+    if (devices == 1) {
+      holdfast::restore(folder / "a.h5", b, {.place = [](std::string_view, holdfast::memory_space) { return gpu(0); }});
+      BOOST_TEST((to.space() == gpu(0)));
+      BOOST_TEST(content(to) == expected(4, 5));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_device_that_is_full_is_an_error_that_says_what_was_changed) {
+  const support::folder folder;
+  cuda_sim::reset({.devices = 2, .memory = 1 << 20});
+  {
+    buffer from({1'000'000}, host);
+    fill(from, 5);
+    holdfast::state a;
+    a.bind("w", from);
+    holdfast::save(folder / "a.h5", a);
+    buffer to;
+    holdfast::state b;
+    b.bind("w", to);
+    support::require_all(support::message_of<holdfast::error>([&] { holdfast::restore(folder / "a.h5", b); }), "a.h5", "allocating 4000000 bytes in gpu(0)", "cudaErrorMemoryAllocation",
+                         "partly restored (0 of 1 tensors)");
+    BOOST_TEST(to.size() == 0u);
+    BOOST_TEST((to.data() == nullptr));
+    holdfast::restore(folder / "a.h5", b, {.place = host});
+    BOOST_TEST(content(to) == expected(1'000'000, 5));
+  }
+  BOOST_TEST(joined(cuda_sim::leaks()) == "");
+}
+
+BOOST_AUTO_TEST_CASE(what_a_device_garbles_is_found_by_reading_back) {
+  const support::folder folder;
+  cuda_sim::reset({.schedule = cuda_sim::schedule::eager});
+  buffer x({3'000'000});
+  fill(x, 5);
+  holdfast::state state;
+  state.bind("w", x);
+  holdfast::save(folder / "a.h5", state);
+  // Another stream scribbles over the tensor while it is restored: nothing orders the two.
+  const cuda_test::stream other(0);
+  struct scribbler final : holdfast::detail::device_engine {
+    explicit scribbler(std::function<void()> what) : what_(std::move(what)) { holdfast::detail::registered_engine() = this; }
+    ~scribbler() { holdfast::detail::registered_engine() = holdfast::cuda::detail::registered; }
+    struct staging final : holdfast::detail::device_staging {
+      explicit staging(std::function<void()> what) : what_(std::move(what)) {}
+      void follow(holdfast::memory_space s, void* p) override { real_.follow(s, p); }
+      void precede(holdfast::memory_space s, void* p) override { real_.precede(s, p); }
+      std::uint64_t to_host(std::span<const holdfast::detail::device_copy> c) override { return real_.to_host(c); }
+      std::uint64_t to_device(std::span<const holdfast::detail::device_copy> c) override { return real_.to_device(c); }
+      void wait(std::uint64_t n) override { real_.wait(n); }
+      void wait_for_all() override {
+        real_.wait_for_all();
+        what_();
+      }
+      std::shared_ptr<void> lock(std::span<std::byte> m) override { return real_.lock(m); }
+      std::function<void()> what_;
+      holdfast::cuda::detail::staging real_;
+    };
+    std::unique_ptr<holdfast::detail::device_staging> staging() override { return std::make_unique<struct staging>(what_); }
+    std::string misplaced(const holdfast::tensor_view& v) override { return holdfast::cuda::detail::registered->misplaced(v); }
+    std::string absent(holdfast::memory_space s) override { return holdfast::cuda::detail::registered->absent(s); }
+    std::function<void()> what_;
+  };
+  const scribbler garbling([&] {
+    cuda_test::require(cudaMemsetAsync(x.data() + 2'000'000, 1, 4, other));
+    cuda_test::require(cudaStreamSynchronize(other));
+  });
+  holdfast::restore(folder / "a.h5", state);  // nobody looks
+  support::require_all(support::message_of<holdfast::integrity_error>([&] { holdfast::restore(folder / "a.h5", state, {.read_back = true}); }), "/w", "read back from gpu(0)", "partly restored");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,273 @@
+#include <holdfast/cuda/staging.hpp>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "trainer.hpp"
+
+using cuda_test::joined;
+using cuda_test::trainer;
+
+namespace {
+
+/// The library's staging with one mistake in it.
+class planted final : public holdfast::detail::device_staging {
+ public:
+  enum class mistake { none,
+                       no_wait_for_the_producer,
+                       no_back_edge,
+                       no_wait_for_the_copy,
+                       no_page_lock };
+  explicit planted(mistake what) : what_(what) {}
+  void follow(holdfast::memory_space space, void* stream) override {
+    if (what_ != mistake::no_wait_for_the_producer) real_.follow(space, stream);
+  }
+  void precede(holdfast::memory_space space, void* stream) override {
+    if (what_ != mistake::no_back_edge) real_.precede(space, stream);
+  }
+  std::uint64_t to_host(std::span<const holdfast::detail::device_copy> copies) override { return real_.to_host(copies); }
+  std::uint64_t to_device(std::span<const holdfast::detail::device_copy> copies) override { return real_.to_device(copies); }
+  void wait(std::uint64_t number) override {
+    if (what_ != mistake::no_wait_for_the_copy) real_.wait(number);
+  }
+  void wait_for_all() override { real_.wait_for_all(); }
+  std::shared_ptr<void> lock(std::span<std::byte> memory) override {
+    return what_ == mistake::no_page_lock ? std::make_shared<int>() : real_.lock(memory);
+  }
+
+ private:
+  mistake what_;
+  holdfast::cuda::detail::staging real_;
+};
+
+class planting_engine final : public holdfast::detail::device_engine {
+ public:
+  explicit planting_engine(planted::mistake what) : what_(what) { holdfast::detail::registered_engine() = this; }
+  ~planting_engine() { holdfast::detail::registered_engine() = holdfast::cuda::detail::registered; }
+  std::unique_ptr<holdfast::detail::device_staging> staging() override { return std::make_unique<planted>(what_); }
+  std::string misplaced(const holdfast::tensor_view& view) override { return holdfast::cuda::detail::registered->misplaced(view); }
+  std::string absent(holdfast::memory_space space) override { return holdfast::cuda::detail::registered->absent(space); }
+
+ private:
+  planted::mistake what_;
+};
+
+/// A step, a save that the next step does not wait for, and a restore; whether the file holds what the first step wrote.
+bool saved_right(const std::string& path, bool async) {
+  bool right = true;
+  {
+    trainer t;
+    holdfast::saver saver;
+    t.step();
+    holdfast::pending_save pending;
+    if (async) pending = saver.save_async(path, t.state);
+    else saver.save(path, t.state);
+    t.step();
+    pending.wait();
+    t.step();
+    holdfast::restore(path, t.state);
+    right = t.holds(1);
+    t.step();
+  }
+  cuda_sim::run_enqueued();
+  return right;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cuda_staging)
+
+BOOST_AUTO_TEST_CASE(training_goes_on_while_a_save_copies) {
+  const support::folder folder;
+  for (const auto& machine : cuda_test::schedules())
+    for (const bool async : {true, false}) {
+      BOOST_TEST_CONTEXT("schedule " << static_cast<int>(machine.schedule) << " seed " << machine.seed << " async " << async) {
+        cuda_sim::reset(machine);
+        BOOST_TEST(saved_right(folder / "a.h5", async));
+        BOOST_TEST(joined(cuda_sim::violations()) == "");
+        BOOST_TEST(joined(cuda_sim::leaks()) == "");
+        BOOST_TEST(cuda_sim::copies().pageable_to_host == 0u);
+        BOOST_TEST(cuda_sim::copies().pageable_to_device == 0u);
+      }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
+  const support::folder folder;
+  using mistake = planted::mistake;
+  for (const mistake what : {mistake::none, mistake::no_wait_for_the_producer, mistake::no_back_edge, mistake::no_wait_for_the_copy, mistake::no_page_lock}) {
+    const planting_engine engine(what);
+    bool right = true, refused = false;
+    std::string found;
+    std::size_t pageable = 0;
+    for (const auto order : {cuda_sim::schedule::lazy, cuda_sim::schedule::eager}) {
+      cuda_sim::reset({.devices = 2, .schedule = order});
+      try {
+        right = saved_right(folder / "a.h5", true) && right;
+      } catch (const holdfast::error&) {
+        refused = true;
+      }
+      found += joined(cuda_sim::violations());
+      pageable += cuda_sim::copies().pageable_to_host;
+    }
+    switch (what) {
+      case mistake::none: BOOST_TEST((right && !refused && found.empty() && pageable == 0)); break;
+      case mistake::no_wait_for_the_producer: support::require_all(found, "nothing orders", "reads", "kernel"); break;
+      case mistake::no_back_edge: support::require_all(found, "nothing orders", "writes", "kernel"); break;
+      case mistake::no_wait_for_the_copy: BOOST_TEST((!right || refused)); break;
+      case mistake::no_page_lock: BOOST_TEST(pageable > 0u); break;
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_async_save_returns_before_anything_is_copied) {
+  const support::folder folder;
+  cuda_sim::reset({.devices = 2, .schedule = cuda_sim::schedule::lazy});
+  {
+    trainer t;
+    t.step();
+    holdfast::saver saver;
+    auto pending = saver.save_async(folder / "a.h5", t.state);
+    t.step();
+    pending.wait();
+    holdfast::restore(folder / "a.h5", t.state);
+    BOOST_TEST(t.holds(1));
+  }
+  BOOST_TEST(joined(cuda_sim::violations()) == "");
+}
+
+BOOST_AUTO_TEST_CASE(small_tensors_are_copied_in_batches) {
+  const support::folder folder;
+  cuda_sim::reset({.devices = 2});
+  trainer t(10, 500);
+  t.step();
+  holdfast::save(folder / "a.h5", t.state);
+  BOOST_TEST(cuda_sim::copies().copies >= 500u);
+#if CUDART_VERSION >= 13000
+  BOOST_TEST(cuda_sim::calls("cudaMemcpyBatchAsync") + cuda_sim::calls("cudaMemcpyAsync") <= 8u);  // one a device and piece of the file
+#endif
+  BOOST_TEST(cuda_sim::calls("cudaStreamWaitEvent") == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_saver_has_made_it_uses_again) {
+  const support::folder folder;
+  cuda_sim::reset({.devices = 2, .schedule = cuda_sim::schedule::random, .seed = support::seed()});
+  {
+    trainer t;
+    holdfast::saver saver;
+    std::size_t streams = 0, events = 0, locks = 0;
+    for (int i = 0; i < 4; ++i) {
+      t.step();
+      saver.save_async(folder / "a.h5", t.state).wait();
+      saver.save(folder / "b.h5", t.state);
+      if (i > 0) {
+        BOOST_TEST(cuda_sim::calls("cudaStreamCreateWithFlags") == streams);
+        BOOST_TEST(cuda_sim::calls("cudaEventCreateWithFlags") == events);
+        BOOST_TEST(cuda_sim::calls("cudaHostRegister") == locks);
+      }
+      streams = cuda_sim::calls("cudaStreamCreateWithFlags");
+      events = cuda_sim::calls("cudaEventCreateWithFlags");
+      locks = cuda_sim::calls("cudaHostRegister");
+    }
+  }
+  BOOST_TEST(joined(cuda_sim::leaks()) == "");
+  BOOST_TEST(joined(cuda_sim::violations()) == "");
+}
+
+BOOST_AUTO_TEST_CASE(whichever_call_fails_the_last_checkpoint_stays) {
+  const support::folder folder;
+  const std::string path = folder / "a.h5";
+  std::size_t tried = 0;
+  for (const std::string function : {"cudaGetDevice", "cudaSetDevice", "cudaGetDeviceCount", "cudaPointerGetAttributes", "cudaStreamCreateWithFlags", "cudaEventCreateWithFlags", "cudaEventRecord",
+                                     "cudaStreamWaitEvent", "cudaMemcpyAsync", "cudaMemcpyBatchAsync", "cudaEventSynchronize", "cudaHostRegister"}) {
+    for (int kind = 0; kind < 3; ++kind) {
+      for (std::size_t k = 1;; ++k) {
+        cuda_sim::reset({.devices = 2, .schedule = cuda_sim::schedule::random, .seed = support::seed() + k});
+        bool failed = false;
+        {
+          trainer t(300'000, 4);
+          t.step();
+          holdfast::save(path, t.state);
+          const std::string before = support::bytes_of(path);
+          t.step();
+          cuda_sim::fail_call(function, k, cudaErrorUnknown);
+          try {
+            if (kind == 0) holdfast::save(path, t.state);
+            else if (kind == 1) holdfast::save_async(path, t.state).wait();
+            else holdfast::restore(path, t.state);
+          } catch (const holdfast::error& e) {
+            failed = true;
+            support::require_all(e.what(), "cudaErrorUnknown");
+          }
+          cuda_sim::fail_call(function, 1'000'000'000, cudaErrorUnknown);  // no more
+          if (failed) {
+            BOOST_TEST((support::bytes_of(path) == before));
+            BOOST_TEST(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+          }
+          t.step();
+        }
+        cuda_sim::run_enqueued();
+        BOOST_TEST_CONTEXT(function << " " << k << " of " << (kind == 2 ? "a restore" : kind == 1 ? "an async save" : "a save")) {
+          BOOST_TEST(joined(cuda_sim::leaks()) == "");
+          BOOST_TEST(joined(cuda_sim::violations()) == "");
+        }
+        if (!failed) break;
+        ++tried;
+      }
+    }
+  }
+  BOOST_TEST_MESSAGE(tried << " failing calls");
+  BOOST_TEST(tried > 60u);
+}
+
+BOOST_AUTO_TEST_CASE(a_copy_that_fails_later_is_an_error_of_the_save) {
+  const support::folder folder;
+  const std::string path = folder / "a.h5";
+  for (const bool async : {true, false}) {
+    cuda_sim::reset({.devices = 2, .schedule = cuda_sim::schedule::lazy});
+    trainer t;
+    t.step();
+    holdfast::save(path, t.state);
+    const std::string before = support::bytes_of(path);
+    t.step();
+    cuda_sim::fail_asynchronously(2, cudaErrorIllegalAddress);
+    holdfast::saver saver;
+    const std::string text = support::message_of<holdfast::cuda::error>([&] {
+      if (async) saver.save_async(path, t.state).wait();
+      else saver.save(path, t.state);
+    });
+    support::require_all(text, "CUDA", "cudaErrorIllegalAddress");
+    BOOST_TEST((support::bytes_of(path) == before));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(two_producers_on_one_device_are_both_waited_for) {
+  const support::folder folder;
+  for (const auto& machine : cuda_test::schedules(20)) {
+    cuda_sim::reset(machine);
+    {
+      trainer t(1000, 0);
+      const cuda_test::stream other(0);
+      holdfast::cuda::buffer<float> x({5000}, other);
+      t.state.bind("other", x);
+      const auto write = [&](int seed) {
+        cuda_test::require(cuda_sim::launch(other, {}, {{x.data(), x.size() * sizeof(float)}}, [seed, n = x.size()](const auto&, const auto& writes) {
+          const std::vector<float> v = cuda_test::expected(n, seed);
+          std::memcpy(writes[0], v.data(), n * sizeof(float));
+        }));
+      };
+      t.step();
+      write(41);
+      auto pending = holdfast::save_async(folder / "a.h5", t.state);
+      t.step();
+      write(42);
+      pending.wait();
+      BOOST_TEST(holdfast::checkpoint_file(folder / "a.h5").read<std::vector<float>>("other") == cuda_test::expected(5000, 41));
+    }
+    cuda_sim::run_enqueued();
+    BOOST_TEST(joined(cuda_sim::violations()) == "");
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
