@@ -50,20 +50,24 @@ struct submitted {
   place to = place::device, from = place::device;
 };
 
-void note_rows(const operation& o, const copy& c, const location& where, bool writes, const void* first, std::size_t pitch) {
+void note_rows(operation& o, const copy& c, const location& where, bool writes, const void* first, std::size_t pitch) {
   if (where.place == place::pageable) return;
   if (pitch == c.width) return note_access(o, first, c.width * c.height, writes);
   for (std::size_t row = 0; row < c.height; ++row) note_access(o, static_cast<const std::byte*>(first) + row * pitch, c.width, writes);
 }
 
 // Enqueues one copy, whose pointers were checked. Pageable sources, and those that may be read early, are read here.
-submitted enqueue(const char* function, copy c, const sides& s, CUstream_st& stream, lock& l) {
+submitted enqueue(const char* function, const copy& c, const sides& s, CUstream_st& stream, lock& l) {
   const operation_ptr o = make_operation(stream, std::string(function) + " " + s.name);
   const bool staged = c.early || (s.direction == engine::to_device && s.from.place == place::pageable);
   if (!staged) note_rows(*o, c, s.from, false, c.from, c.from_pitch);
   else if (s.from.place != place::pageable) note_host_access(std::string(function) + " may read its source at once", c.from, span_of(c, c.from_pitch), false);
   note_rows(*o, c, s.to, true, c.to, c.to_pitch);
-  if (staged) o->staging.resize(c.width * c.height);
+  const extent source{reinterpret_cast<std::uintptr_t>(c.from), reinterpret_cast<std::uintptr_t>(c.from) + span_of(c, c.from_pitch)};
+  if (staged) {
+    o->staging.resize(c.width * c.height);
+    open_guards(source);
+  }
   const bool whole = c.width == c.to_pitch && c.width == c.from_pitch;
   const std::size_t rows = whole ? 1 : c.height, bytes = whole ? c.width * c.height : c.width;
   for (std::size_t row = 0; row < rows; ++row) {
@@ -71,6 +75,7 @@ submitted enqueue(const char* function, copy c, const sides& s, CUstream_st& str
     if (staged) from = static_cast<const std::byte*>(std::memcpy(o->staging.data() + row * bytes, from, bytes));
     o->moves.push_back({s.to.bytes + row * c.to_pitch, from, bytes});
   }
+  if (staged) close_guards(source);
   o->copy = true;
   if (the_machine().options.bytes_per_second > 0) o->runs = s.direction;
   submit(o, l);
@@ -79,7 +84,7 @@ submitted enqueue(const char* function, copy c, const sides& s, CUstream_st& str
 
 void wait_for(const operation_ptr& o, lock& l) {
   finish(o, l);
-  host_waited_for(o->known);
+  host_waited_for(*o->who.known);
 }
 
 copy with_pitches(copy c) {
@@ -95,14 +100,13 @@ bool known_kind(cudaMemcpyKind k) { return k >= cudaMemcpyHostToHost && k <= cud
 }  // namespace
 
 cudaError_t copy_now(const char* function, const copy& what, bool per_thread) {
-  return call(function, [&](lock& l) {
+  return stream_call(function, nullptr, per_thread, [&](CUstream_st& stream, lock& l) {
     const copy c = with_pitches(what);
     if (!known_kind(c.kind)) return cudaErrorInvalidMemcpyDirection;
     if (empty(c)) return cudaSuccess;
     if (!pitches_hold(c)) return cudaErrorInvalidPitchValue;
     const auto s = sides_of(function, c);
     if (!s) return cudaErrorInvalidValue;
-    CUstream_st& stream = *stream_of(nullptr, per_thread);
     if (s->direction == engine::to_device && s->from.place == place::pageable && stream.last) wait_for(stream.last, l);
     const submitted done = enqueue(function, c, *s, stream, l);
     const bool returns_before = s->direction == engine::between || (s->direction == engine::to_device && s->from.place == place::pageable);
@@ -112,9 +116,7 @@ cudaError_t copy_now(const char* function, const copy& what, bool per_thread) {
 }
 
 cudaError_t copy_async(const char* function, const copy* what, std::size_t count, cudaStream_t handle, bool per_thread) {
-  return call(function, [&](lock& l) {
-    CUstream_st* const stream = stream_of(handle, per_thread);
-    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
+  return stream_call(function, handle, per_thread, [&](CUstream_st& stream, lock& l) {
     std::vector<std::pair<copy, sides>> all;
     for (std::size_t i = 0; i < count; ++i) {
       const copy c = with_pitches(what[i]);
@@ -126,10 +128,13 @@ cudaError_t copy_async(const char* function, const copy* what, std::size_t count
       all.emplace_back(c, *s);
     }
     for (const auto& [c, s] : all) {
-      const submitted one = enqueue(function, c, s, *stream, l);
+      const submitted one = enqueue(function, c, s, stream, l);
       const bool pageable = one.to == place::pageable || one.from == place::pageable;
       if (pageable && one.direction == engine::to_device) ++the_machine().copies.pageable_to_device;
       if (pageable && one.direction == engine::to_host) ++the_machine().copies.pageable_to_host;
+      // "The driver may synchronize with the stream and stage the copy": or not.
+      const bool driver_waits = pageable && the_machine().options.schedule == schedule::random && the_machine().random() % 2 == 0;
+      if (driver_waits) finish(one.operation, l);
       if (one.direction == engine::at_once || (pageable && one.direction == engine::to_host)) wait_for(one.operation, l);
     }
     return cudaSuccess;
@@ -137,16 +142,14 @@ cudaError_t copy_async(const char* function, const copy* what, std::size_t count
 }
 
 cudaError_t set_memory(const char* function, void* pointer, int value, std::size_t bytes, cudaStream_t handle, bool per_thread) {
-  return call(function, [&](lock& l) {
-    CUstream_st* const stream = stream_of(handle, per_thread);
-    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
+  return stream_call(function, handle, per_thread, [&](CUstream_st& stream, lock& l) {
     if (bytes == 0) return cudaSuccess;
     const location where = locate(pointer, bytes);
     if (!where.mistake.empty() || where.place == place::pageable) {
       violation(std::string(function) + ": " + (where.mistake.empty() ? "pageable memory" : where.mistake));
       return cudaErrorInvalidValue;
     }
-    const operation_ptr o = make_operation(*stream, function);
+    const operation_ptr o = make_operation(stream, function);
     note_access(*o, pointer, bytes, true);
     o->work = [to = where.bytes, value, bytes] { std::memset(to, value, bytes); };
     submit(o, l);

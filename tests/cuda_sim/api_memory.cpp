@@ -27,7 +27,7 @@ allocation* to_free(const char* function, void* pointer, bool (*expected)(const 
 void free_now(const char* function, const allocation& a, cuda_sim::lock& l) {
   const auto begin = a.begin;
   note_host_access(function, reinterpret_cast<const void*>(begin), a.size, true);
-  finish_device(-1, l);
+  finish_users({begin, begin + a.size}, l);
   release(begin);
 }
 
@@ -148,17 +148,15 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
 namespace cuda_sim {
 
 cudaError_t malloc_async(void** pointer, std::size_t size, cudaStream_t stream, bool per_thread) {
-  return call("cudaMallocAsync", [&](lock& l) {
+  return stream_call("cudaMallocAsync", stream, per_thread, [&](CUstream_st& s, lock& l) {
     if (pointer == nullptr) return cudaErrorInvalidValue;
     if (!the_machine().options.memory_pools) return cudaErrorNotSupported;
-    CUstream_st* const s = stream_of(stream, per_thread);
-    if (s == nullptr) return cudaErrorInvalidResourceHandle;
     if (size == 0) return *pointer = nullptr, cudaSuccess;
-    allocation* a = allocate(place::device, s->device, size, "cudaMallocAsync");
-    if (a == nullptr) finish_device(s->device, l), a = allocate(place::device, s->device, size, "cudaMallocAsync");
+    allocation* a = allocate(place::device, s.device, size, "cudaMallocAsync");
+    if (a == nullptr) finish_device(s.device, l), a = allocate(place::device, s.device, size, "cudaMallocAsync");
     if (a != nullptr) {
       a->stream_ordered = true;
-      const operation_ptr o = make_operation(*s, "cudaMallocAsync");
+      const operation_ptr o = make_operation(s, "cudaMallocAsync");
       note_access(*o, reinterpret_cast<const void*>(a->begin), size, true);
       submit(o, l);
     }
@@ -167,13 +165,11 @@ cudaError_t malloc_async(void** pointer, std::size_t size, cudaStream_t stream, 
 }
 
 cudaError_t free_async(void* pointer, cudaStream_t stream, bool per_thread) {
-  return call("cudaFreeAsync", [&](lock& l) {
-    CUstream_st* const s = stream_of(stream, per_thread);
-    if (s == nullptr) return cudaErrorInvalidResourceHandle;
+  return stream_call("cudaFreeAsync", stream, per_thread, [&](CUstream_st& s, lock& l) {
     if (pointer == nullptr) return cudaSuccess;
     allocation* const a = to_free("cudaFreeAsync", pointer, [](const allocation& x) { return x.stream_ordered; });
     if (a == nullptr) return cudaErrorInvalidValue;
-    const operation_ptr o = make_operation(*s, "cudaFreeAsync");
+    const operation_ptr o = make_operation(s, "cudaFreeAsync");
     note_access(*o, pointer, a->size, true);
     a->freed = true;
     o->always = true;

@@ -44,11 +44,10 @@ cudaError_t make_event(const char* function, cudaEvent_t* event, unsigned flags)
 }
 
 // Whether it is done, which a program may ask for ever.
-bool ready(const operation_ptr& o, int& not_ready, lock& l) {
+bool ready(const operation_ptr& o, int& not_ready) {
   if (o->state != operation::done && the_machine().options.schedule != schedule::eager && ++not_ready > patience && o->state == operation::queued) {
     not_ready = 0;
-    if (the_machine().options.bytes_per_second > 0) nudge(o);
-    else finish(o, l);
+    nudge(o);
   }
   if (o->state != operation::done) return false;
   not_ready = 0;
@@ -91,19 +90,19 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     if (!e->recorded) return cudaSuccess;
     const operation_ptr recorded = e->recorded;
     finish(recorded, l);
-    host_waited_for(recorded->known);
+    host_waited_for(*recorded->who.known);
     return error_of(e->device);
   });
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  return call("cudaEventQuery", [&](lock& l) {
+  return call("cudaEventQuery", [&](lock&) {
     CUevent_st* const e = event_of(event);
     if (e == nullptr) return cudaErrorInvalidResourceHandle;
     if (!e->recorded) return cudaSuccess;
     const operation_ptr recorded = e->recorded;
-    if (!ready(recorded, e->not_ready, l)) return cudaErrorNotReady;
-    host_waited_for(recorded->known);
+    if (!ready(recorded, e->not_ready)) return cudaErrorNotReady;
+    host_waited_for(*recorded->who.known);
     return error_of(e->device);
   });
 }
@@ -123,51 +122,41 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
 namespace cuda_sim {
 
 cudaError_t synchronize(cudaStream_t stream, bool per_thread) {
-  return call("cudaStreamSynchronize", [&](lock& l) {
-    CUstream_st* const s = stream_of(stream, per_thread);
-    if (s == nullptr) return cudaErrorInvalidResourceHandle;
-    if (const operation_ptr last = s->last) {
+  return stream_call("cudaStreamSynchronize", stream, per_thread, [&](CUstream_st& s, lock& l) {
+    if (const operation_ptr last = s.last) {
       finish(last, l);
-      host_waited_for(last->known);
+      host_waited_for(*last->who.known);
     }
-    return error_of(s->device);
+    return cudaSuccess;
   });
 }
 
 cudaError_t query(cudaStream_t stream, bool per_thread) {
-  return call("cudaStreamQuery", [&](lock& l) {
-    CUstream_st* const s = stream_of(stream, per_thread);
-    if (s == nullptr) return cudaErrorInvalidResourceHandle;
-    if (const operation_ptr last = s->last) {
-      if (!ready(last, s->not_ready, l)) return cudaErrorNotReady;
-      host_waited_for(last->known);
+  return stream_call("cudaStreamQuery", stream, per_thread, [&](CUstream_st& s, lock&) {
+    if (const operation_ptr last = s.last) {
+      if (!ready(last, s.not_ready)) return cudaErrorNotReady;
+      host_waited_for(*last->who.known);
     }
-    return error_of(s->device);
+    return cudaSuccess;
   });
 }
 
 cudaError_t wait_event(cudaStream_t stream, cudaEvent_t event, unsigned flags, bool per_thread) {
-  return call("cudaStreamWaitEvent", [&](lock& l) {
-    CUstream_st* const s = stream_of(stream, per_thread);
+  return stream_call("cudaStreamWaitEvent", stream, per_thread, [&](CUstream_st& s, lock& l) {
     const CUevent_st* const e = event_of(event);
-    if (s == nullptr || e == nullptr) return cudaErrorInvalidResourceHandle;
+    if (e == nullptr) return cudaErrorInvalidResourceHandle;
     if (flags != cudaEventWaitDefault) return cudaErrorInvalidValue;
     if (!e->recorded) return cudaSuccess;
-    const operation_ptr o = make_operation(*s, "cudaStreamWaitEvent");
-    o->after.push_back(e->recorded);
-    o->known.join(e->recorded->known);
-    s->known.join(e->recorded->known);
-    submit(o, l);
+    submit(make_operation(s, "cudaStreamWaitEvent", e->recorded), l);
     return cudaSuccess;
   });
 }
 
 cudaError_t record(cudaEvent_t event, cudaStream_t stream, bool per_thread) {
-  return call("cudaEventRecord", [&](lock& l) {
-    CUstream_st* const s = stream_of(stream, per_thread);
+  return stream_call("cudaEventRecord", stream, per_thread, [&](CUstream_st& s, lock& l) {
     CUevent_st* const e = event_of(event);
-    if (s == nullptr || e == nullptr || s->device != e->device) return cudaErrorInvalidResourceHandle;
-    const operation_ptr o = make_operation(*s, "cudaEventRecord");
+    if (e == nullptr || s.device != e->device) return cudaErrorInvalidResourceHandle;
+    const operation_ptr o = make_operation(s, "cudaEventRecord");
     e->recorded = o;
     e->not_ready = 0;
     submit(o, l);
@@ -176,11 +165,9 @@ cudaError_t record(cudaEvent_t event, cudaStream_t stream, bool per_thread) {
 }
 
 cudaError_t launch_host_function(cudaStream_t stream, cudaHostFn_t function, void* data, bool per_thread) {
-  return call("cudaLaunchHostFunc", [&](lock& l) {
-    CUstream_st* const s = stream_of(stream, per_thread);
-    if (s == nullptr) return cudaErrorInvalidResourceHandle;
+  return stream_call("cudaLaunchHostFunc", stream, per_thread, [&](CUstream_st& s, lock& l) {
     if (function == nullptr) return cudaErrorInvalidValue;
-    const operation_ptr o = make_operation(*s, "cudaLaunchHostFunc");
+    const operation_ptr o = make_operation(s, "cudaLaunchHostFunc");
     o->runs = engine::host_function;
     o->work = [function, data] { function(data); };
     submit(o, l);
@@ -189,11 +176,9 @@ cudaError_t launch_host_function(cudaStream_t stream, cudaHostFn_t function, voi
 }
 
 cudaError_t ask_stream(const char* function, cudaStream_t stream, bool per_thread, void (*answer)(const CUstream_st&, void*), void* to) {
-  return call(function, [&](lock&) {
-    const CUstream_st* const s = stream_of(stream, per_thread);
-    if (s == nullptr) return cudaErrorInvalidResourceHandle;
+  return stream_call(function, stream, per_thread, [&](const CUstream_st& s, lock&) {
     if (to == nullptr) return cudaErrorInvalidValue;
-    answer(*s, to);
+    answer(s, to);
     return cudaSuccess;
   });
 }

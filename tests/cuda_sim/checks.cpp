@@ -15,10 +15,10 @@ cudaError_t error_of(int device) {
 
 namespace {
 
-void note(const accessor& who, const vector_clock& known, const void* address, std::size_t bytes, bool writes) {
+void note(const accessor& who, const void* address, std::size_t bytes, bool writes) {
   machine& m = the_machine();
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
-  m.accesses.note({begin, begin + bytes}, writes, who, known, [&](const accessor& earlier, bool earlier_writes, extent where) {
+  m.accesses.note({begin, begin + bytes}, writes, who, [&](const accessor& earlier, bool earlier_writes, extent where) {
     if (!m.told.insert({*earlier.what, *who.what}).second) return;
     const bool by_host = who.when.agent == 0, after_host = earlier.when.agent == 0;
     violation(*who.what + (writes ? " writes " : " reads ") + describe(where) + " while " + *earlier.what + (earlier_writes ? " writes" : " reads") + " them: " +
@@ -30,16 +30,24 @@ void note(const accessor& who, const vector_clock& known, const void* address, s
 
 }  // namespace
 
-void note_access(const operation& o, const void* address, std::size_t bytes, bool writes) { note(o.who, o.known, address, bytes, writes); }
+void note_access(operation& o, const void* address, std::size_t bytes, bool writes) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(address);
+  note(o.who, address, bytes, writes);
+  o.touches.push_back({begin, begin + bytes});
+  if (locate(address, bytes).place == place::pinned) guard(o, {begin, begin + bytes}, writes);
+}
 
 void note_host_access(const std::string& what, const void* address, std::size_t bytes, bool writes) {
   machine& m = the_machine();
-  if (const operation* inside = this_thread().inside) return note(inside->who, inside->known, address, bytes, writes);
+  if (const operation* inside = this_thread().inside) return note(inside->who, address, bytes, writes);
   static const auto host = std::make_shared<const std::string>("the host");
   const moment now{0, m.host.tick(0)};
-  note({now, std::make_shared<const std::string>("the host (" + what + ", #" + std::to_string(++m.numbers) + ")"), host}, m.host, address, bytes, writes);
+  note({now, std::make_shared<const std::string>("the host (" + what + ", #" + std::to_string(++m.numbers) + ")"), host, std::make_shared<const vector_clock>(m.host)}, address, bytes, writes);
 }
 
-void host_waited_for(const vector_clock& known) { the_machine().host.join(known); }
+void host_waited_for(const vector_clock& known) {
+  the_machine().host.join(known);
+  drop_known_guards();
+}
 
 }  // namespace cuda_sim

@@ -1,20 +1,52 @@
 // What tests ask of the machine, and how every CUDA function begins and ends.
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
 #include <string_view>
+
+#include <unistd.h>
 
 #include "machine.hpp"
 
 namespace cuda_sim {
 
+namespace {
+
+// For programs that do not know of the simulator: CUDA_SIM="devices=2 schedule=random seed=7". They are told at their end what was wrong, and fail.
+configuration from_environment() {
+  configuration c;
+  const char* const given = std::getenv("CUDA_SIM");
+  if (given == nullptr) return c;
+  std::istringstream words(given);
+  for (std::string word; words >> word;) {
+    const auto equals = word.find('=');
+    const std::string name = word.substr(0, equals), value = equals == word.npos ? "" : word.substr(equals + 1);
+    if (name == "devices") c.devices = std::stoi(value);
+    else if (name == "memory") c.memory = std::stoull(value);
+    else if (name == "seed") c.seed = std::stoull(value);
+    else if (name == "bytes_per_second") c.bytes_per_second = std::stod(value);
+    else if (name == "schedule") c.schedule = value == "lazy" ? schedule::lazy : value == "random" ? schedule::random
+                                                                                                   : schedule::eager;
+    else std::cerr << "CUDA_SIM: unknown word " << word << '\n', std::abort();
+  }
+  std::atexit([] {
+    const auto wrong = violations(), left = leaks();
+    for (const std::string& text : wrong) std::cerr << "cuda_sim: " << text << '\n';
+    for (const std::string& text : left) std::cerr << "cuda_sim: not released: " << text << '\n';
+    if (!wrong.empty() || !left.empty()) ::_exit(3);
+  });
+  return c;
+}
+
+}  // namespace
+
 machine& the_machine() {
-  static machine* const m = [] {
-    auto* const made = new machine;
-    return made;
-  }();
+  static machine* const m = new machine;
   static std::once_flag set_up;
   static thread_local bool inside = false;
   if (!inside) {
     inside = true;
-    std::call_once(set_up, [] { reset(); });
+    std::call_once(set_up, [] { reset(from_environment()); });
     inside = false;
   }
   return *m;
@@ -56,6 +88,7 @@ void reset(const configuration& options) {
   m.allocations = m.numbers = m.streams_made = 0;
   m.host = {};
   m.accesses.clear();
+  m.guards.clear();
   m.violations.clear();
   m.told.clear();
   m.calls.clear();
@@ -93,11 +126,9 @@ cudaError_t end_call(cudaError_t error, lock&) {
 }
 
 cudaError_t launch(cudaStream_t stream, const std::vector<range>& reads, const std::vector<range>& writes, kernel function, const std::string& name) {
-  return call("launch", [&](lock& l) {
-    CUstream_st* const s = stream_of(stream, false);
-    if (s == nullptr) return cudaErrorInvalidResourceHandle;
-    if (s->device != this_thread().device) {
-      violation(name + " is launched on " + s->name + " while gpu " + std::to_string(this_thread().device) + " is current");
+  return stream_call("launch", stream, false, [&](CUstream_st& s, lock& l) {
+    if (s.device != this_thread().device) {
+      violation(name + " is launched on " + s.name + " while gpu " + std::to_string(this_thread().device) + " is current");
       return cudaErrorInvalidResourceHandle;
     }
     std::vector<const std::byte*> from;
@@ -105,17 +136,17 @@ cudaError_t launch(cudaStream_t stream, const std::vector<range>& reads, const s
     const auto find = [&](const range& r) {
       location where = locate(r.address, r.bytes);
       if (where.mistake.empty() && where.place == place::pageable) where.mistake = "pageable memory";
-      if (where.mistake.empty() && where.place == place::device && where.allocation->device != s->device && !the_machine().peers.contains({s->device, where.allocation->device}))
-        where.mistake = "memory of gpu " + std::to_string(where.allocation->device) + ", to which gpu " + std::to_string(s->device) + " has no peer access";
-      if (!where.mistake.empty()) violation(name + " on " + s->name + ": " + where.mistake);
+      if (where.mistake.empty() && where.place == place::device && where.allocation->device != s.device && !the_machine().peers.contains({s.device, where.allocation->device}))
+        where.mistake = "memory of gpu " + std::to_string(where.allocation->device) + ", to which gpu " + std::to_string(s.device) + " has no peer access";
+      if (!where.mistake.empty()) violation(name + " on " + s.name + ": " + where.mistake);
       return where.mistake.empty() ? where.bytes : nullptr;
     };
     for (const range& r : reads) from.push_back(find(r));
     for (const range& r : writes) to.push_back(find(r));
-    const operation_ptr o = make_operation(*s, name);
+    const operation_ptr o = make_operation(s, name);
     if (std::find(from.begin(), from.end(), nullptr) != from.end() || std::find(to.begin(), to.end(), nullptr) != to.end()) {
       // As hardware does: the kernel fails when it runs, and the device is lost.
-      o->work = [s] { the_machine().broken[static_cast<std::size_t>(s->device)] = cudaErrorIllegalAddress; };
+      o->work = [&s] { the_machine().broken[static_cast<std::size_t>(s.device)] = cudaErrorIllegalAddress; };
     } else {
       for (const range& r : reads) note_access(*o, r.address, r.bytes, false);
       for (const range& r : writes) note_access(*o, r.address, r.bytes, true);

@@ -12,7 +12,7 @@ void history::cut(std::uintptr_t at) {
   before.end = at;
 }
 
-void history::note(extent e, bool writes, const accessor& who, const vector_clock& known, const conflict& report) {
+void history::note(extent e, bool writes, const accessor& who, const conflict& report) {
   if (e.begin >= e.end) return;
   cut(e.begin);
   cut(e.end);
@@ -22,9 +22,9 @@ void history::note(extent e, bool writes, const accessor& who, const vector_cloc
       i = pieces_.emplace_hint(i, at, piece{i == pieces_.end() ? e.end : std::min(e.end, i->first), {}});
     auto& records = i->second.records;
     for (const record& r : records)
-      if ((r.writes || writes) && !r.who.when.before(known)) report(r.who, r.writes, {i->first, i->second.end});
+      if ((r.writes || writes) && !r.who.when.before(*who.known) && !who.when.before(*r.who.known)) report(r.who, r.writes, {i->first, i->second.end});
     // Whatever conflicts with an access that this one follows and outdoes would conflict with this one, too.
-    std::erase_if(records, [&](const record& r) { return (writes || !r.writes) && r.who.when.before(known); });
+    std::erase_if(records, [&](const record& r) { return (writes || !r.writes) && r.who.when.before(*who.known); });
     records.push_back({who, writes});
     at = i->second.end;
   }

@@ -20,7 +20,8 @@ struct extent {
 struct accessor {
   moment when;
   std::shared_ptr<const std::string> what;
-  std::shared_ptr<const std::string> agent;  ///< "stream 2 of gpu 0", "the host"
+  std::shared_ptr<const std::string> agent;   ///< "stream 2 of gpu 0", "the host"
+  std::shared_ptr<const vector_clock> known;  ///< what has happened before it, and itself
 };
 
 /// The accesses of all watched memory that nothing later covers.
@@ -29,8 +30,8 @@ class history {
   /// A remembered access that conflicts with a new one, and where they overlap.
   using conflict = std::function<void(const accessor& earlier, bool earlier_writes, extent)>;
 
-  /// Compares a new access, of which `known` is what has happened before it, with those remembered, and remembers it.
-  void note(extent, bool writes, const accessor&, const vector_clock& known, const conflict&);
+  /// Compares an access with those remembered, and remembers it. What it is ordered with may come before it or after.
+  void note(extent, bool writes, const accessor&, const conflict&);
   /// Memory that is gone.
   void forget(extent);
   void clear() { pieces_.clear(); }

@@ -76,7 +76,7 @@ struct operation {
   accessor who;
   CUstream_st* stream;
   std::vector<operation_ptr> after;  ///< what must be done first; emptied when this is done
-  vector_clock known;                ///< all that happened before it, and itself
+  std::vector<extent> touches = {};  ///< memory as the program knows it
   engine runs = engine::at_once;
   bool copy = false;
   bool always = false;  ///< its work is done even on a broken device
@@ -87,6 +87,16 @@ struct operation {
          running,
          done } state = queued;
   std::chrono::steady_clock::time_point done_at = {};
+};
+
+/// Pages of pinned memory that the host may not touch, or not write.
+struct guarded {
+  extent pages;
+  bool writes;  ///< the operation does
+  moment when;
+  std::shared_ptr<const std::string> what;
+  std::vector<operation_ptr> after;  ///< host functions that come first, and may touch it
+  int open = 0;                      ///< by how many operations that happen right now
 };
 
 enum class place { pageable,
@@ -143,6 +153,7 @@ struct machine {
 
   // memory.cpp
   std::map<std::uintptr_t, allocation> memory;                    ///< by begin
+  std::map<std::uintptr_t, allocation> freed;                     ///< of devices, whose addresses are not used again
   std::vector<std::pair<std::uintptr_t, std::uintptr_t>> arenas;  ///< addresses of each device: from, next
   std::vector<std::size_t> used;
   std::uint64_t allocations = 0;
@@ -150,6 +161,7 @@ struct machine {
   // What happened.
   vector_clock host;  ///< what the host's threads know
   history accesses;
+  std::vector<guarded> guards;
   std::uint64_t numbers = 0;  ///< of operations and host accesses
   std::vector<std::string> violations;
   std::set<std::pair<std::string, std::string>> told;
@@ -184,8 +196,8 @@ void watch_device_addresses();
 
 // schedule.cpp
 
-/// A new operation on the stream, with what must be done before it and what has happened before it. The caller adds what it does and submits it.
-operation_ptr make_operation(CUstream_st&, const std::string& what);
+/// A new operation on the stream, which follows what is enqueued there, and the event's record if there is one. The caller adds what it does and submits it.
+operation_ptr make_operation(CUstream_st&, const std::string& what, const operation_ptr& recorded = nullptr);
 /// Enqueues it; eagerly, runs it.
 void submit(const operation_ptr&, lock&);
 /// Runs at random what could run now.
@@ -195,11 +207,29 @@ void finish(operation_ptr, lock&);
 void finish_stream(CUstream_st&, lock&);
 void finish_device(int device, lock&);
 void stop_workers(lock&);
-/// Starts what the operation needs and can start, and does not wait.
+/// Starts what the operation needs and can be started, and does not wait.
 void nudge(operation_ptr);
+/// Returns when nothing that is enqueued touches this memory.
+void finish_users(extent, lock&);
 CUstream_st& new_stream(int device, std::string name);
 /// The stream of a handle, or null if there is none.
 CUstream_st* stream_of(cudaStream_t, bool per_thread);
+
+// guards.cpp
+
+/// The host may not touch what an operation writes, nor write what it reads, before it has waited for it: page by page, as far as pages lie inside.
+void guard(const operation&, extent, bool writes);
+/// Gives the simulator itself access to guarded memory, and takes it back.
+void open_guards(extent);
+void close_guards(extent);
+/// Guards what a host function that is done could touch, and later operations use.
+void guard_after_host_function();
+/// Drops the guards of what the host has waited for.
+void drop_known_guards();
+/// Drops all guards of memory that is gone.
+void drop_guards(extent);
+/// Which guard is at this address: a text, or null. For the signal handler.
+const char* guard_at(std::uintptr_t);
 
 // checks.cpp
 
@@ -207,7 +237,7 @@ void violation(const std::string& text);
 /// What sticks to this device.
 cudaError_t error_of(int device);
 /// An operation reads or writes memory as the program knows it.
-void note_access(const operation&, const void* address, std::size_t bytes, bool writes);
+void note_access(operation&, const void* address, std::size_t bytes, bool writes);
 /// The host does, now. `what` names the call.
 void note_host_access(const std::string& what, const void* address, std::size_t bytes, bool writes);
 /// The host has waited for what this clock knows.
@@ -217,6 +247,18 @@ void host_waited_for(const vector_clock&);
 /// error. `sticks`: whether it returns the error of a broken device.
 template <class F>
 cudaError_t call(const char* function, F&& body, bool sticks = true);
+
+/// The same for a function that has a stream: also what sticks to the stream's device counts.
+template <class F>
+cudaError_t stream_call(const char* function, cudaStream_t handle, bool per_thread, F&& body) {
+  return call(function, [&](lock& l) {
+    CUstream_st* const s = stream_of(handle, per_thread);
+    if (s == nullptr) return cudaErrorInvalidResourceHandle;
+    if (const cudaError_t stuck = error_of(s->device); stuck != cudaSuccess) return stuck;
+    const cudaError_t error = body(*s, l);
+    return error != cudaSuccess ? error : error_of(s->device);
+  });
+}
 
 cudaError_t begin_call(const char* function, bool sticks, lock&);
 cudaError_t end_call(cudaError_t, lock&);

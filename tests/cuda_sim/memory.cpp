@@ -31,13 +31,17 @@ std::string name_of(const allocation& a) {
   return "allocation #" + std::to_string(a.number) + " (" + a.made_by + ", " + std::to_string(a.size) + " bytes" + (a.place == place::device ? ", gpu " + std::to_string(a.device) : "") + ")";
 }
 
-// The allocation that holds this address, or null.
-allocation* holder(std::uintptr_t at) {
-  auto& memory = the_machine().memory;
-  auto next = memory.upper_bound(at);
+// The allocation of these that holds this address, or null.
+const allocation* holder(const std::map<std::uintptr_t, allocation>& memory, std::uintptr_t at) {
+  const auto next = memory.upper_bound(at);
   if (next == memory.begin()) return nullptr;
-  allocation& a = std::prev(next)->second;
+  const allocation& a = std::prev(next)->second;
   return at < a.begin + a.size ? &a : nullptr;
+}
+
+const allocation* holder(std::uintptr_t at) {
+  const allocation* const a = holder(the_machine().memory, at);
+  return a != nullptr ? a : holder(the_machine().freed, at);
 }
 
 // The first allocation that begins in here.
@@ -59,13 +63,13 @@ int device_at(std::uintptr_t at) {
 location locate(const void* address, std::size_t bytes) {
   const auto at = reinterpret_cast<std::uintptr_t>(address);
   if (const allocation* a = holder(at)) {
+    if (a->freed) return {a->place, nullptr, nullptr, describe({at, at + bytes}) + " after it was freed"};
     location found{a->place, a, a->bytes + (at - a->begin), {}};
-    if (a->freed) found.mistake = describe({at, at + bytes}) + " is used after it was freed in stream order";
-    else if (bytes > a->begin + a->size - at) found.mistake = hexadecimal(at) + " + " + std::to_string(bytes) + " bytes reach past the end of " + name_of(*a);
+    if (bytes > a->begin + a->size - at) found.mistake = hexadecimal(at) + " + " + std::to_string(bytes) + " bytes reach past the end of " + name_of(*a);
     return found;
   }
   if (const int device = device_at(at); device >= 0)
-    return {place::device, nullptr, nullptr, hexadecimal(at) + " is memory of gpu " + std::to_string(device) + " that is free"};
+    return {place::device, nullptr, nullptr, hexadecimal(at) + " lies in no allocation of gpu " + std::to_string(device)};
   location found{place::pageable, nullptr, const_cast<std::byte*>(static_cast<const std::byte*>(address)), {}};
   if (const allocation* a = first_in({at, at + bytes})) found.mistake = hexadecimal(at) + " + " + std::to_string(bytes) + " bytes reach from pageable memory into " + name_of(*a);
   return found;
@@ -104,11 +108,14 @@ void release(std::uintptr_t begin) {
   const auto i = m.memory.find(begin);
   allocation& a = i->second;
   m.accesses.forget({a.begin, a.begin + a.size});
+  drop_guards({a.begin, a.begin + a.size});
   if (a.place == place::device) m.used[static_cast<std::size_t>(a.device)] -= rounded(a.size, granule);
   if (!a.registered) {
     std::memset(a.bytes, gone, a.size);
     std::free(a.bytes);
   }
+  a.freed = true;
+  if (a.place == place::device) m.freed[begin] = a;
   m.memory.erase(i);
 }
 
@@ -117,18 +124,25 @@ void release_everything() {
   while (!m.memory.empty()) release(m.memory.begin()->first);
   for (const auto& [from, next] : m.arenas) ::munmap(reinterpret_cast<void*>(from), arena_bytes);
   m.arenas.clear();
+  m.freed.clear();
 }
 
 namespace {
 
 struct sigaction before_us;
 thread_local sigjmp_buf* returns_to = nullptr;
-thread_local char message[160];
+thread_local char message[240];
 
 void on_fault(int signal, siginfo_t* info, void* context) {
   const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
   if (const int device = device_at(at); device >= 0) {
     std::snprintf(message, sizeof message, "host touched device memory of gpu %d at 0x%zx\n", device, static_cast<std::size_t>(at));
+  } else if (const char* guard = guard_at(at); guard != nullptr) {
+    std::snprintf(message, sizeof message, "host touched pinned memory at 0x%zx that %s uses, for which it has not waited\n", static_cast<std::size_t>(at), guard);
+  } else {
+    message[0] = '\0';
+  }
+  if (message[0] != '\0') {
     if (returns_to != nullptr) siglongjmp(*returns_to, 1);
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, message, std::strlen(message));
   }

@@ -21,7 +21,10 @@ void done(const operation_ptr& o) {
   o->moves.clear();
   o->work = nullptr;
   o->staging = {};
+  for (const extent e : o->touches) close_guards(e);
+  o->touches.clear();
   o->stream->queue.pop_front();
+  if (o->runs == engine::host_function) guard_after_host_function();
   m.progress.notify_all();
 }
 
@@ -42,31 +45,55 @@ void copy_throttled(const operation& o, double bytes_per_second) {
 // Starts every operation that can start, until none can.
 void run_all(lock& l);
 
-void serve(worker& w) {
+void start(const operation_ptr&);
+
+// Starts the first of the host functions that wait to be forced: a program may wait for one without calling CUDA.
+void nudge_host_functions() {
+  for (const auto& s : the_machine().streams)
+    for (const operation_ptr& o : s->queue)
+      if (o->runs == engine::host_function && o->state == operation::queued) return nudge(o);
+}
+
+void serve(worker& w, engine what) {
   machine& m = the_machine();
   lock l(m.mutex);
   while (true) {
-    w.wakes.wait(l, [&] { return w.ends || !w.queue.empty(); });
-    if (w.queue.empty()) return;
+    const auto has_work = [&] { return w.ends || !w.queue.empty(); };
+    if (what != engine::host_function) w.wakes.wait(l, has_work);
+    else if (!w.wakes.wait_for(l, std::chrono::milliseconds(10), has_work)) nudge_host_functions();
+    if (w.queue.empty()) {
+      if (w.ends) return;
+      continue;
+    }
     const operation_ptr o = w.queue.front();
     w.queue.pop_front();
     const double rate = m.options.bytes_per_second;
+    // It runs on a thread of the host, which knows all that came before and may tell others by means that are not seen here.
+    if (o->runs == engine::host_function) host_waited_for(*o->who.known);
     l.unlock();
     if (o->copy) copy_throttled(*o, rate);
     this_thread().inside = o.get();
     if (o->work) o->work();
     this_thread().inside = nullptr;
     l.lock();
-    // A host function may tell other threads by means that are not seen here.
-    if (o->runs == engine::host_function) host_waited_for(o->known);
     done(o);
     if (m.options.schedule == schedule::eager) run_all(l);
   }
 }
 
+worker& worker_for(const operation& o) {
+  auto& w = the_machine().workers[{o.stream->device, o.runs}];
+  if (!w) {
+    w = std::make_unique<worker>();
+    w->thread = std::thread(serve, std::ref(*w), o.runs);
+  }
+  return *w;
+}
+
 void start(const operation_ptr& o) {
   machine& m = the_machine();
   bool works = !broken(*o);
+  for (const extent e : o->touches) open_guards(e);
   if (works && o->copy) {
     if (m.failing_copy && --m.failing_copy->first == 0) {
       m.broken[static_cast<std::size_t>(o->stream->device)] = m.failing_copy->second;
@@ -78,14 +105,10 @@ void start(const operation_ptr& o) {
     }
   }
   if (works && o->runs != engine::at_once) {
-    auto& w = m.workers[{o->stream->device, o->runs}];
-    if (!w) {
-      w = std::make_unique<worker>();
-      w->thread = std::thread(serve, std::ref(*w));
-    }
+    worker& w = worker_for(*o);
     o->state = operation::running;
-    w->queue.push_back(o);
-    w->wakes.notify_one();
+    w.queue.push_back(o);
+    w.wakes.notify_one();
     return;
   }
   if (works)
@@ -119,7 +142,7 @@ void run_all(lock&) {
 
 }  // namespace
 
-operation_ptr make_operation(CUstream_st& s, const std::string& what) {
+operation_ptr make_operation(CUstream_st& s, const std::string& what, const operation_ptr& recorded) {
   machine& m = the_machine();
   auto o = std::make_shared<operation>();
   o->stream = &s;
@@ -132,14 +155,19 @@ operation_ptr make_operation(CUstream_st& s, const std::string& what) {
   // The legacy default stream waits for all blocking streams of its device, and they for it.
   for (const auto& other : m.streams)
     if (other.get() != &s && other->device == s.device && ((s.legacy && other->blocking) || (other->legacy && s.blocking))) follow(*other);
-  o->who = {{s.agent, s.known.tick(s.agent)}, std::make_shared<const std::string>(what + " #" + std::to_string(++m.numbers) + " on " + s.name), std::make_shared<const std::string>(s.name)};
-  o->known = s.known;
+  if (recorded) {
+    o->after.push_back(recorded);
+    s.known.join(*recorded->who.known);
+  }
+  const moment now{s.agent, s.known.tick(s.agent)};
+  o->who = {now, std::make_shared<const std::string>(what + " #" + std::to_string(++m.numbers) + " on " + s.name), std::make_shared<const std::string>(s.name), std::make_shared<const vector_clock>(s.known)};
   return o;
 }
 
 void submit(const operation_ptr& o, lock& l) {
   o->stream->queue.push_back(o);
   o->stream->last = o;
+  if (o->runs == engine::host_function) worker_for(*o);
   if (the_machine().options.schedule == schedule::eager) run_all(l);
 }
 
@@ -177,6 +205,14 @@ void nudge(operation_ptr target) {
   }
 }
 
+void finish_users(extent e, lock& l) {
+  std::vector<operation_ptr> users;
+  for (const auto& s : the_machine().streams)
+    for (const operation_ptr& o : s->queue)
+      if (std::any_of(o->touches.begin(), o->touches.end(), [&](extent t) { return t.begin < e.end && e.begin < t.end; })) users.push_back(o);
+  for (const operation_ptr& o : users) finish(o, l);
+}
+
 void finish_stream(CUstream_st& s, lock& l) {
   if (s.last) finish(s.last, l);
 }
@@ -193,7 +229,7 @@ void stop_workers(lock& l) {
     std::deque<operation_ptr> dropped;
     dropped.swap(s->queue);
     if (!dropped.empty() && dropped.front()->state == operation::running) s->queue.push_back(dropped.front()), dropped.pop_front();
-    for (const operation_ptr& o : dropped) o->after.clear();
+    for (const operation_ptr& o : dropped) o->after.clear();  // else a chain of them is deleted by recursion
   }
   m.progress.wait(l, [&] { return std::all_of(m.streams.begin(), m.streams.end(), [](const auto& s) { return s->queue.empty(); }); });
   auto workers = std::move(m.workers);

@@ -15,6 +15,9 @@
 /// How host threads synchronise with each other is not seen: what one host thread has waited for counts as waited for by all. It knows the documentation,
 /// not a driver, and is stricter than one: where hardware may do either, the program must be right for both. It claims nothing about speed; the throttle
 /// only makes copies last, so that a test can see what goes on meanwhile.
+///
+/// A program that does not know of this header is set up by the environment, CUDA_SIM="devices=2 schedule=random seed=7 memory=1000000
+/// bytes_per_second=1e9", and then says at its end what was wrong and what it did not release, and exits with 3.
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -39,6 +42,7 @@ struct configuration {
   double bytes_per_second = 0;  ///< of copies, for each device and direction; 0: not throttled. Throttled copies run on threads and in real time.
   bool peer_access = true;      ///< whether devices can access each other's memory
   bool memory_pools = true;     ///< whether cudaMallocAsync is supported
+  bool guard_pinned = true;     ///< whether the host is kept out (SIGSEGV) of pages of pinned memory that an operation uses for which it has not waited
 };
 
 /// A new machine: what was enqueued is dropped, all memory, streams and events are gone, counts are zero, the calling and every other thread uses device 0.
