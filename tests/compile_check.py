@@ -4,6 +4,7 @@
   compile_check.py headers BUILD   every public header compiles alone, and twice in one translation unit
   compile_check.py fail BUILD      no tests/compile_fail/*.cpp compiles, and each says what its `// error: REGEX` lines expect
   compile_check.py adapters BUILD  all adapters whose tests are built compile in one translation unit, in either order, and bind their types there
+  compile_check.py nvcc BUILD NVCC tests/cuda/program.cu compiles with that nvcc
   compile_check.py listed BUILD    every tests/FOLDER/*.cpp is part of the build (a file nobody listed would never run)
 """
 
@@ -53,7 +54,8 @@ def check_all(files, problem_of):
 
 
 def headers(build):
-    """A header that its own test includes first was compiled alone by the build; the others are compiled here."""
+    """A header that its own test includes first was compiled alone by the build; the others are compiled here, with headers
+    in their way that they must not ask for."""
     check, built = syntax_check(build), compile_commands(build)
 
     def problem(header):
@@ -61,9 +63,11 @@ def headers(build):
         test = (ROOT / "tests" / path.relative_to("holdfast")).with_suffix(".cpp")
         if test in built and re.findall(r"#include (.*)", test.read_text())[:1] == [f"<{path}>"]:
             return ""
-        if header.parent.name == "adapters" and test.is_file():
+        if path.parts[1] in ("adapters", "cuda") and test.is_file():
             return ""  # its library is not part of this build
-        result = check("-include", header, "-include", header, "-x", "c++", os.devnull)
+        if path.name == "cuda.hpp":
+            return ""  # tests/cuda/program.cu includes it first
+        result = check("-I", ROOT / "tests/poison", "-include", header, "-include", header, "-x", "c++", os.devnull)
         return f"does not compile alone\n{result.stdout}" if result.returncode else ""
     return check_all(sorted((ROOT / "include/holdfast").rglob("*.hpp")), problem)
 
@@ -109,6 +113,15 @@ def adapters(build):
     return check_all([headers[-1], headers[0]] if len(headers) > 1 else headers, problem)
 
 
+def nvcc(build, compiler):
+    words = shlex.split(compile_commands(build)[ROOT / "tests/odr/first.cpp"]["command"])
+    flags = [w.replace("-isystem", "-isystem=") for w in words if w.startswith(("-I", "-isystem"))]
+    result = subprocess.run([compiler, "-std=c++20", *flags, "-c", str(ROOT / "tests/cuda/program.cu"), "-o", os.devnull], cwd=build, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    print(result.stdout)
+    return result.returncode
+
+
 def listed(build):
     built = compile_commands(build)
     sources = [s for s in sorted((ROOT / "tests").rglob("*.cpp")) if s.parent.name != "compile_fail"]
@@ -116,7 +129,7 @@ def listed(build):
 
 
 if __name__ == "__main__":
-    checks = {"headers": headers, "fail": fail, "adapters": adapters, "listed": listed}
-    if len(sys.argv) != 3 or sys.argv[1] not in checks:
+    checks = {"headers": headers, "fail": fail, "adapters": adapters, "nvcc": nvcc, "listed": listed}
+    if len(sys.argv) < 3 or sys.argv[1] not in checks:
         sys.exit(__doc__)
-    sys.exit(checks[sys.argv[1]](pathlib.Path(sys.argv[2])) != 0)
+    sys.exit(checks[sys.argv[1]](pathlib.Path(sys.argv[2]), *sys.argv[3:]) != 0)

@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(training_goes_on_while_a_save_copies) {
 BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
   const support::folder folder;
   using mistake = planted::mistake;
-  for (const mistake what : {mistake::none, mistake::no_wait_for_the_producer, mistake::no_back_edge, mistake::no_wait_for_the_copy, mistake::no_page_lock}) {
+  for (const mistake what : {mistake::none, mistake::no_wait_for_the_producer, mistake::no_back_edge, mistake::no_page_lock}) {
     const planting_engine engine(what);
     bool right = true, refused = false;
     std::string found;
@@ -115,10 +115,25 @@ BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
       case mistake::none: BOOST_TEST((right && !refused && found.empty() && pageable == 0)); break;
       case mistake::no_wait_for_the_producer: support::require_all(found, "nothing orders", "reads", "kernel"); break;
       case mistake::no_back_edge: support::require_all(found, "nothing orders", "writes", "kernel"); break;
-      case mistake::no_wait_for_the_copy: BOOST_TEST((!right || refused)); break;
+      case mistake::no_wait_for_the_copy: break;
       case mistake::no_page_lock: BOOST_TEST(pageable > 0u); break;
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(content_that_is_used_before_it_has_come_is_found) {
+  const support::folder folder;
+  const planting_engine engine(planted::mistake::no_wait_for_the_copy);
+  const cuda_sim::configuration machine{.devices = 2, .schedule = cuda_sim::schedule::lazy};
+  const std::string text = support::told_by_child([&] {
+    cuda_sim::reset(machine);
+    return cuda_sim::touched([&] { saved_right(folder / "a.h5", false); });
+  });
+  support::require_all(text, "host touched pinned memory", "D2H", "for which it has not waited");
+  auto unguarded = machine;  // a writer in the background is no place to catch a signal: it writes what is there
+  unguarded.guard_pinned = false;
+  cuda_sim::reset(unguarded);
+  BOOST_TEST(!saved_right(folder / "a.h5", true));
 }
 
 BOOST_AUTO_TEST_CASE(an_async_save_returns_before_anything_is_copied) {
@@ -208,7 +223,8 @@ BOOST_AUTO_TEST_CASE(whichever_call_fails_the_last_checkpoint_stays) {
           t.step();
         }
         cuda_sim::run_enqueued();
-        BOOST_TEST_CONTEXT(function << " " << k << " of " << (kind == 2 ? "a restore" : kind == 1 ? "an async save" : "a save")) {
+        BOOST_TEST_CONTEXT(function << " " << k << " of " << (kind == 2 ? "a restore" : kind == 1 ? "an async save"
+                                                                                                  : "a save")) {
           BOOST_TEST(joined(cuda_sim::leaks()) == "");
           BOOST_TEST(joined(cuda_sim::violations()) == "");
         }

@@ -1,0 +1,1 @@
+#error "a header that programs without CUDA include asks for CUDA"
