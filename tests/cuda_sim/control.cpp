@@ -17,6 +17,7 @@ configuration from_environment() {
   configuration c;
   const char* const given = std::getenv("CUDA_SIM");
   if (given == nullptr) return c;
+  c.seed = std::random_device()();
   std::istringstream words(given);
   for (std::string word; words >> word;) {
     const auto equals = word.find('=');
@@ -29,6 +30,7 @@ configuration from_environment() {
                                                                                                    : schedule::eager;
     else std::cerr << "CUDA_SIM: unknown word " << word << '\n', std::abort();
   }
+  std::cerr << "CUDA_SIM=\"" << given << " seed=" << c.seed << "\"\n";
   std::atexit([] {
     const auto wrong = violations(), left = leaks();
     for (const std::string& text : wrong) std::cerr << "cuda_sim: " << text << '\n';
