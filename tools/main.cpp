@@ -26,6 +26,13 @@ class command_line {
     add_show();
     add_verify();
     add_diff();
+    add_history();
+    add_prune();
+    add_seal();
+    add_extract();
+    add_merge();
+    add_import();
+    add_export();
   }
 
   int run(int argc, char** argv) {
@@ -98,12 +105,107 @@ class command_line {
     add_trust(c, diff_.trust);
   }
 
+  void add_history() {
+    CLI::App* const c = add("history", "The checkpoints of a run: steps, metrics, sizes, which is best, which is damaged and why",
+                            "  holdfast history runs/exp1\n  holdfast history --verify runs/exp1", history_, &tool::history);
+    c->add_option("folder", history_.folder, "of a run's checkpoints")->required()->option_text("DIR");
+    c->add_flag("--higher-is-better", history_.higher_is_better, "the best metric is the highest, not the lowest");
+    c->add_flag("--verify", history_.verify, "read every byte, not just what describes the checkpoints");
+    c->add_flag("--json", history_.json, "as JSON");
+  }
+
+  void add_prune() {
+    CLI::App* const c = add("prune", "Deletes the checkpoints of a run that need not be kept; never the newest that is whole",
+                            "  holdfast prune runs/exp1 --keep-last 3 --keep-best 1 --dry-run\n  holdfast prune runs/exp1 --keep-every 10000", prune_, &tool::prune);
+    c->add_option("folder", prune_.folder, "of a run's checkpoints")->required()->option_text("DIR");
+    c->add_option("--keep-last", prune_.keep_last, "keep the newest N; 1 if not given")->check(CLI::PositiveNumber)->option_text("N");
+    c->add_option("--keep-best", prune_.keep_best, "keep the N with the lowest metric")->check(CLI::NonNegativeNumber)->option_text("N");
+    c->add_option("--keep-every", prune_.keep_every, "keep those whose step is a multiple of N")->check(CLI::PositiveNumber)->option_text("N");
+    c->add_flag("--higher-is-better", prune_.higher_is_better, "the best metric is the highest, not the lowest");
+    c->add_flag("--damaged", prune_.damaged, "also delete damaged ones, if one is whole");
+    c->add_flag("--dry-run", prune_.dry_run, "only say what would be deleted");
+  }
+
+  void add_seal() {
+    CLI::App* const c = add("seal", "Seals a checkpoint again that another program wrote to, and says what that changed; only for files of an origin you trust",
+                            "  holdfast seal --dry-run run.h5\n  holdfast seal run.h5 --metric 0.25", seal_, &tool::seal);
+    c->add_option("file", seal_.file, "an HDF5 file")->required()->option_text("FILE");
+    add_notes(c, seal_.how, ", if not that of FILE");
+    c->add_flag("--drop", seal_.drop, "leave out attributes and soft links, which a checkpoint does not hold");
+    c->add_flag("--dry-run", seal_.dry_run, "only say what was changed");
+  }
+
+  static void add_selection(CLI::App* to, tool::selection& chosen) {
+    add_patterns(to, "--only", chosen.only, "only paths that match: * is any text inside a component, ** any text, ? one character");
+    add_patterns(to, "--except", chosen.except, "not paths that match");
+    to->add_option("--rename", chosen.rename, "name paths that match FROM as TO, which has the same wildcards: --rename 'model/**' '**'")->allow_extra_args(false)->option_text("FROM TO ...");
+  }
+
+  static void add_notes(CLI::App* to, tool::output& how, const char* otherwise) {
+    to->add_option("--step", how.step, std::string("the training step to note") + otherwise)->check(CLI::NonNegativeNumber)->option_text("N");
+    to->add_option("--metric", how.metric, std::string("the metric to note") + otherwise)->option_text("X");
+  }
+
+  static void add_output(CLI::App* to, tool::output& how, const char* otherwise) {
+    add_notes(to, how, otherwise);
+    to->add_flag("--force", how.force, "replace a file of that name");
+  }
+
+  void add_extract() {
+    CLI::App* const c = add("extract", "Copies a part of a checkpoint to another, as the weights alone for inference",
+                            "  holdfast extract run.h5 weights.h5 --only 'model/**'\n  holdfast extract runs/exp1 weights.h5 --only 'model/**' --rename 'model/**' '**'", extract_, &tool::extract);
+    c->add_option("file", extract_.file, "a checkpoint, or a folder of them")->required()->option_text("FILE");
+    c->add_option("to", extract_.to, "the file to write")->required()->option_text("OUT");
+    add_selection(c, extract_.chosen);
+    add_output(c, extract_.how, ", if not that of FILE");
+    add_trust(c, extract_.trust);
+  }
+
+  void add_merge() {
+    CLI::App* const c = add("merge", "Writes the parts of several checkpoints as one",
+                            "  holdfast merge weights.h5 optimizer.h5 --output run.h5\n  holdfast merge run.h5 new_head.h5 -o mixed.h5 --prefer last", merge_, &tool::merge);
+    c->add_option("file", merge_.files, "checkpoints, or folders of them")->required()->option_text("FILE ...");
+    c->add_option("-o,--output", merge_.to, "the file to write")->required()->option_text("OUT");
+    const std::map<std::string, tool::preference> names{{"first", tool::preference::first}, {"last", tool::preference::last}};
+    c->add_option("--prefer", merge_.prefer, "whose path is taken that several files have; without it they must be equal")->transform(CLI::CheckedTransformer(names))->option_text("first|last");
+    add_patterns(c, "--except", merge_.chosen.except, "not paths that match");
+    add_output(c, merge_.how, ", if not that of the first (with --prefer last: last) FILE that has one");
+    add_trust(c, merge_.trust);
+  }
+
+  void add_import() {
+    CLI::App* const c = add("import", "Writes a checkpoint from a safetensors, .npz or .npy file",
+                            "  holdfast import model.safetensors weights.h5 --rename '**' 'model/**'\n  holdfast import arrays.npz arrays.h5", import_, &tool::import_file);
+    c->add_option("file", import_.file, "a .safetensors, .npz or .npy file")->required()->option_text("FILE");
+    c->add_option("to", import_.to, "the file to write")->required()->option_text("OUT");
+    add_selection(c, import_.chosen);
+    add_output(c, import_.how, "");
+  }
+
+  void add_export() {
+    CLI::App* const c = add("export", "Writes the tensors of a checkpoint as a safetensors or .npz file",
+                            "  holdfast export run.h5 model.safetensors --only 'model/**' --rename 'model/**' '**' --metadata format pt\n  holdfast export run.h5 arrays.npz --except 'rng/**'", export_, &tool::export_file);
+    c->add_option("file", export_.file, "a checkpoint, or a folder of them")->required()->option_text("FILE");
+    c->add_option("to", export_.to, "the file to write, named .safetensors or .npz")->required()->option_text("OUT");
+    add_selection(c, export_.chosen);
+    c->add_option("--metadata", export_.metadata, "a text for the header of a safetensors file")->allow_extra_args(false)->option_text("KEY VALUE ...");
+    c->add_flag("--force", export_.force, "replace a file of that name");
+    add_trust(c, export_.trust);
+  }
+
   CLI::App app_{"Looks at, compares, keeps and converts holdfast checkpoints.", "holdfast"};
   std::map<const CLI::App*, std::function<int()>> runs_;
   tool::ls_options ls_;
   tool::show_options show_;
   tool::verify_options verify_;
   tool::diff_options diff_;
+  tool::history_options history_;
+  tool::prune_options prune_;
+  tool::extract_options extract_;
+  tool::merge_options merge_;
+  tool::import_options import_;
+  tool::export_options export_;
+  tool::seal_options seal_;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <holdfast/core/convert.hpp>
 
 #include "commands.hpp"
+#include "pieces.hpp"
 #include "progress.hpp"
 #include "tool.hpp"
 
@@ -70,23 +71,11 @@ void take(statistics& s, const std::byte* at, dtype type, std::size_t count) {
 
 /// Reads a tensor in pieces, and compares its digest on the way.
 template <class F>
-void for_each_piece(const holdfast::hdf5::reader& in, const entry& e, F&& take_piece) {
-  const std::size_t item = size_of(e.dtype);
-  const std::uint64_t elements = e.bytes / item, piece = (std::uint64_t{1} << 20) / item;
-  std::vector<std::byte> memory(std::min(elements, piece) * item);
-  auto digest = in.content_digest();
-  for (std::uint64_t at = 0; at < elements; at += piece) {
-    const std::uint64_t n = std::min(piece, elements - at);
-    in.read(e, at, n, memory.data());
-    digest.update(std::span(memory).first(n * item));
-    take_piece(memory.data(), n);
-  }
-  in.verify(e, digest.finish());
-}
+void read_verified(const holdfast::hdf5::reader& in, const entry& e, F&& take_piece) { in.verify(e, for_each_piece(in, e, take_piece)); }
 
 statistics statistics_of(const holdfast::hdf5::reader& in, const entry& e) {
   statistics s;
-  for_each_piece(in, e, [&](const std::byte* at, std::uint64_t n) { take(s, at, e.dtype, n); });
+  read_verified(in, e, [&](const std::byte* at, std::uint64_t n) { take(s, at, e.dtype, n); });
   return s;
 }
 
@@ -163,7 +152,7 @@ class values {
 /// The strings of a tensor of text, of which each is as wide as the last extent.
 std::vector<std::string> strings_of(const holdfast::hdf5::reader& in, const entry& e) {
   std::string content;
-  for_each_piece(in, e, [&](const std::byte* at, std::uint64_t n) { content.append(reinterpret_cast<const char*>(at), n); });
+  read_verified(in, e, [&](const std::byte* at, std::uint64_t n) { content.append(reinterpret_cast<const char*>(at), n); });
   const auto width = static_cast<std::size_t>(e.shape.back());
   std::size_t rows = 1;
   for (std::size_t axis = 0; axis + 1 < e.shape.rank(); ++axis) rows *= static_cast<std::size_t>(e.shape[axis]);
@@ -191,7 +180,7 @@ nlohmann::ordered_json json_of(const holdfast::hdf5::reader& in, const entry& e,
   j["inf"] = s.infinite;
   if (!with_values) return j;
   auto& values = j["values"] = nlohmann::ordered_json::array();
-  for_each_piece(in, e, [&](const std::byte* at, std::uint64_t n) {
+  read_verified(in, e, [&](const std::byte* at, std::uint64_t n) {
     for (std::uint64_t i = 0; i < n; ++i) {
       const std::byte* const x = at + i * size_of(e.dtype);
       const std::string text = holdfast::detail::element_text(x, e.dtype);

@@ -264,6 +264,374 @@ class Diff(Command):
         self.assertIn("/model/weight: expected a tensor of its own, found one tensor with /model/tied", self.differences("--trust", "foreign", untied, self.tiny))
 
 
+class Run(Command):
+    """What looks at and after the folder of a run."""
+
+    def run_of(self, name, **metrics):
+        """A folder with a checkpoint of each step, made from an array of its step; metrics as step_100=0.5."""
+        folder = self.folder / name
+        folder.mkdir()
+        for key, metric in metrics.items():
+            step = int(key.removeprefix("step_"))
+            array = self.folder / "array.npy"
+            np.save(array, np.full(1000, step))
+            holdfast("import", array, self.path_of(folder, step), "--step", step, *([] if metric is None else ["--metric", metric]))
+        return folder
+
+    @staticmethod
+    def path_of(folder, step):
+        return folder / f"step-{step:012}.h5"
+
+    def flip(self, path, at):
+        data = bytearray(path.read_bytes())
+        data[at] ^= 1
+        path.write_bytes(data)
+
+    def steps(self, folder):
+        return sorted(int(path.stem.removeprefix("step-")) for path in folder.glob("step-*.h5"))
+
+    def history(self, *arguments, status=0):
+        done = call("history", "--json", *arguments)
+        self.assertEqual((done.returncode, done.stderr), (status, ""))
+        return {c["step"]: c for c in json.loads(done.stdout)["checkpoints"]}
+
+    def test_history(self):
+        folder = self.run_of("history", step_100=0.5, step_200=0.25, step_300=None)
+        lines = [line.split() for line in holdfast("history", folder).splitlines()]
+        self.assertEqual(lines[1], ["step", "saved", "size", "metric"])
+        self.assertEqual([[line[0], *line[5:]] for line in lines[2:]], [["100", "0.5"], ["200", "0.25", "best"], ["300", "newest"]])
+        self.assertIn("3 checkpoints", holdfast("history", folder))
+        self.assertEqual([c["best"] for c in self.history(folder).values()], [False, True, False])
+        self.assertEqual([c["best"] for c in self.history("--higher-is-better", folder).values()], [True, False, False])
+        self.assertEqual(self.history(folder)[100]["bytes"], self.path_of(folder, 100).stat().st_size)
+        self.assertIn(f"{folder}/step-000000000300.h5: ", holdfast("ls", folder))  # a folder stands for its newest
+
+    def test_history_says_what_is_damaged_and_why(self):
+        folder = self.run_of("damage", step_1=0.1, step_2=0.2, step_3=0.3, step_4=0.4, step_5=0.5)
+        self.flip(self.path_of(folder, 1), 5000)  # content
+        os.truncate(self.path_of(folder, 2), 6000)
+        self.flip(self.path_of(folder, 3), -300)  # the index
+        self.path_of(folder, 4).write_bytes(self.path_of(folder, 5).read_bytes())
+        found = self.history(folder, status=1)
+        self.assertNotIn("damage", found[1])
+        self.assertIn("not sealed", found[2]["damage"])
+        self.assertIn("the index is damaged", found[3]["damage"])
+        self.assertIn("expected step 4 as its name says, found step 5", found[4]["damage"])
+        self.assertNotIn("damage", found[5])
+        self.assertIn("bytes are not those that were saved", self.history("--verify", folder, status=1)[1]["damage"])
+        self.assertIn("damaged: the index is damaged", call("history", folder).stdout)
+
+    def test_a_folder_without_checkpoints(self):
+        self.refused("history", self.tiny)
+        self.refused("history", self.folder / "none")
+        self.assertFalse((self.folder / "none").exists())
+        (self.folder / "empty").mkdir(exist_ok=True)
+        self.refused("history", self.folder / "empty")
+
+    def test_prune(self):
+        folder = self.run_of("prune", step_100=0.5, step_150=0.1, step_200=0.3, step_300=0.4, step_350=0.6, step_400=0.7)
+        before = self.steps(folder)
+        said = holdfast("prune", "--dry-run", folder, "--keep-last", 2, "--keep-best", 1, "--keep-every", 200)
+        self.assertEqual(self.steps(folder), before)
+        self.assertFalse((folder / ".holdfast-lock").exists())
+        self.assertEqual([line.split("  ")[0] for line in said.splitlines()[:-1]], ["would remove", "kept", "kept", "would remove", "kept", "kept"])
+        lines = holdfast("prune", folder, "--keep-last", 2, "--keep-best", 1, "--keep-every", 200).splitlines()
+        self.assertEqual([" ".join(line.split()[4:]) for line in lines[:-1]], ["", "best", "a multiple of 200", "", "one of the newest 2", "newest, a multiple of 200"])
+        self.assertEqual(self.steps(folder), [150, 200, 350, 400])
+        self.assertIn("4 kept, 2 removed", lines[-1])
+        holdfast("prune", folder, "--keep-best", 1, "--higher-is-better")
+        self.assertEqual(self.steps(folder), [400])
+        self.refused("prune", folder)
+        self.refused("prune", folder, "--keep-last", 0)
+
+    def test_prune_keeps_the_last_one_that_is_whole(self):
+        folder = self.run_of("last", step_1=None, step_2=None, step_3=None, step_4=None)
+        self.flip(self.path_of(folder, 4), 5000)  # content: only who reads it knows
+        os.truncate(self.path_of(folder, 3), 6000)
+        said = holdfast("prune", folder, "--keep-last", 1)
+        self.assertEqual(self.steps(folder), [2, 3, 4])
+        self.assertEqual(said.count("  damaged: "), 2)
+        holdfast("prune", folder, "--keep-last", 1, "--damaged")
+        self.assertEqual(self.steps(folder), [2])
+        self.flip(self.path_of(folder, 2), 5000)
+        self.assertIn("none of its checkpoints is whole, and so none was removed", call("prune", folder, "--damaged").stderr)
+        self.assertEqual(self.steps(folder), [2])
+
+    def test_prune_does_not_meet_a_writer(self):
+        import fcntl
+        folder = self.run_of("writer", step_1=None, step_2=None)
+        holdfast("prune", folder, "--keep-last", 2)
+        with open(folder / ".holdfast-lock", "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            self.assertIn("another writer", self.refused("prune", folder, "--keep-last", 1))
+        self.assertEqual(self.steps(folder), [1, 2])
+
+
+class Written(Command):
+    """What writes a checkpoint, or another format, from others."""
+
+    def new(self, name):
+        path = self.folder / f"{self.id().split('.')[-1]}_{name}"
+        self.assertFalse(path.exists())
+        return path
+
+    def same(self, one, other):
+        """Whether all paths, values and hard links of two files are the same to h5py, and the new one is whole."""
+        holdfast("verify", other)
+        with h5py.File(one, "r") as a, h5py.File(other, "r") as b:
+            def paths(file):
+                found = {}
+                def walk(group, above):
+                    for name, item in group.items():
+                        if above + name != "holdfast":
+                            found[above + name] = item
+                            if isinstance(item, h5py.Group):
+                                walk(item, above + name + "/")
+                walk(file, "")
+                return found
+            ours, theirs = paths(a), paths(b)
+            self.assertEqual(set(ours), set(theirs))
+            for name, item in ours.items():
+                self.assertEqual({other for other in ours if ours[other] == item}, {other for other in theirs if theirs[other] == theirs[name]})
+                if isinstance(item, h5py.Dataset):
+                    self.assertEqual((item.dtype, item.shape, dict(item.attrs)), (theirs[name].dtype, theirs[name].shape, dict(theirs[name].attrs)))
+                    self.assertEqual(np.asarray(item[()]).tobytes(), np.asarray(theirs[name][()]).tobytes()) if item.shape is not None else None
+
+    def test_all_of_a_file_is_that_file(self):
+        for name, path in {"tiny": self.tiny, "small": self.small}.items():
+            copy = self.new(name + ".h5")
+            holdfast("extract", path, copy)
+            self.assertEqual(copy.read_bytes(), path.read_bytes())
+        programs.run("write_everything", "--check", "--small", copy)
+
+    def test_all_of_a_rewritten_file(self):
+        """Compressed: nothing of it is in place."""
+        packed, copy = self.new("packed.h5"), self.new("copy.h5")
+        programs.run("h5repack", "-m", 1, "-f", "GZIP=6", self.small, packed)
+        holdfast("extract", "--trust", "foreign", packed, copy, "--metric", 0.125)
+        self.same(self.small, copy)
+        programs.run("write_everything", "--check", "--small", copy)
+        self.assertEqual(json.loads(holdfast("ls", "--json", copy))["metric"], 0.125)
+
+    def test_extract_a_part_under_other_names(self):
+        copy = self.new("weights.h5")
+        self.assertEqual(holdfast("extract", self.tiny, copy, "--only", "model/**", "--except", "**/t*", "--rename", "model/**", "**"), f"{copy}: 1 path\n")
+        with h5py.File(copy, "r") as file:
+            self.assertEqual(sorted(file), ["holdfast", "weight"])
+            self.assertEqual(file["weight"][()].tolist(), [0.5, 1, 1.5])
+            self.assertEqual(file["holdfast/step"][()], 123456789)
+        self.assertEqual(holdfast("ls", copy).splitlines()[0], f"{copy}: 1 tensor, 12 B, sealed, step 123456789, metric 0.125")
+        tied = self.new("tied.h5")
+        holdfast("extract", self.tiny, tied, "--only", "model/**", "--rename", "model/**", "net/trunk/**", "--step", 7)
+        with h5py.File(tied, "r") as file:
+            self.assertEqual(file["net/trunk/weight"], file["net/trunk/tied"])
+            self.assertEqual(file["holdfast/step"][()], 7)
+        part = self.new("part.h5")
+        holdfast("extract", self.tiny, part, "--only", "model/tied")
+        self.assertNotIn("=", holdfast("ls", part))
+
+    def test_shared_groups_stay_shared_where_they_can(self):
+        whole, part = self.new("whole.h5"), self.new("part.h5")
+        holdfast("extract", self.small, whole, "--only", "shared/**", "--rename", "shared/**", "s/**")
+        with h5py.File(whole, "r") as file:
+            self.assertEqual(file["s/first"], file["s/second"])
+            self.assertEqual(file["s/first/numbers"], file["s/numbers"])
+        holdfast("extract", self.small, part, "--only", "shared/**", "--except", "shared/first/name")
+        with h5py.File(part, "r") as file:
+            self.assertNotEqual(file["shared/first"], file["shared/second"])
+            self.assertEqual(file["shared/first/weight"], file["shared/second/weight"])
+            self.assertEqual((sorted(file["shared/first"]), sorted(file["shared/second"])), (["numbers", "weight"], ["name", "numbers", "weight"]))
+        holdfast("verify", whole, part)
+
+    def test_empty_containers_and_absent_entries_stay(self):
+        copy = self.new("copy.h5")
+        holdfast("extract", self.small, copy, "--only", "absent", "--only", "containers/layers/1", "--only", "many")
+        kinds = {e["path"]: e["kind"] for e in json.loads(holdfast("ls", "--json", copy))["entries"]}
+        self.assertEqual((kinds["/absent/nothing"], kinds["/containers/layers/1/blocks"], kinds["/many"]), ("absent", "group", "group"))
+        self.assertNotIn("/containers/layers", kinds)
+        with h5py.File(copy, "r") as file:
+            self.assertIsInstance(file["absent/nothing"][()], h5py.Empty)
+        emptied = self.new("emptied.h5")
+        holdfast("extract", self.small, emptied, "--except", "many/*")
+        self.assertNotIn("/many", holdfast("ls", "--flat", emptied))
+
+    def test_what_cannot_be_extracted(self):
+        copy = self.new("copy.h5")
+        self.assertIn('--only "modle/**" matches nothing', self.refused("extract", self.tiny, copy, "--only", "modle/**"))
+        self.assertIn('--rename "modle" matches nothing', self.refused("extract", self.tiny, copy, "--rename", "modle", "x"))
+        self.assertIn("same wildcards", self.refused("extract", self.tiny, copy, "--rename", "model/*", "x"))
+        self.assertIn("would both be named /x", self.refused("extract", self.tiny, copy, "--rename", "model/weight", "x", "--rename", "count", "x"))
+        self.assertIn("/name: would be /name, which is a group of others", self.refused("extract", self.tiny, copy, "--rename", "count", "name/x"))
+        self.assertIn("/name: would be /count/x, which lies inside a tensor", self.refused("extract", self.tiny, copy, "--rename", "name", "count/x"))
+        self.assertIn("nothing is left", self.refused("extract", self.tiny, copy, "--except", "**"))
+        self.assertIn("its 12 bytes are not those that were saved", self.refused("extract", self.damaged(4112), copy))
+        self.assertFalse(copy.exists())
+        holdfast("extract", self.tiny, copy, "--only", "name")
+        self.assertIn("pass --force", self.refused("extract", self.tiny, copy))
+        self.assertIn("1 tensor,", holdfast("ls", copy))
+        holdfast("extract", self.tiny, copy, "--force")
+        self.assertIn("3 tensors,", holdfast("ls", copy))
+        self.assertEqual(list(self.folder.glob(".holdfast-*")), [])
+
+    def test_merge(self):
+        model, rest, merged = self.new("model.h5"), self.new("rest.h5"), self.new("merged.h5")
+        holdfast("extract", self.small, model, "--only", "shared", "--only", "many", "--step", 5)
+        holdfast("extract", self.small, rest, "--except", "shared", "--except", "many")
+        holdfast("merge", model, rest, "-o", merged)
+        self.same(self.small, merged)
+        self.assertEqual(json.loads(holdfast("ls", "--json", merged))["step"], 5)
+        holdfast("merge", self.small, rest, model, "--output", merged, "--force")  # the same under the same name is no clash
+        self.same(self.small, merged)
+
+    def test_merge_with_clashes(self):
+        other, merged, array = self.new("other.h5"), self.new("merged.h5"), self.new("count.npz")
+        np.savez(array, **{"count": np.int64(5), "model/weight/x": np.float32(2), "new": np.arange(3)})
+        holdfast("import", array, other, "--step", 2)
+        error = self.refused("merge", self.tiny, other, "-o", merged)
+        self.assertIn(f"2 paths clash: /count of {other} and /count of {self.tiny}, /model/weight/x of {other} and /model/weight of {self.tiny}; pass --prefer first or last", error)
+        self.assertFalse(merged.exists())
+        holdfast("merge", self.tiny, other, "-o", merged, "--prefer", "first")
+        with h5py.File(merged, "r") as file:
+            self.assertEqual((file["count"][()], file["new"][()].tolist(), file["holdfast/step"][()], file["model/weight"], file["model/weight"].shape), (1000, [0, 1, 2], 123456789, file["model/tied"], (3,)))
+        holdfast("merge", self.tiny, other, "-o", merged, "--prefer", "last", "--force")
+        with h5py.File(merged, "r") as file:
+            self.assertEqual((file["count"][()], file["model/weight/x"][()], file["model/tied"][()].tolist(), file["holdfast/step"][()]), (5, 2, [0.5, 1, 1.5], 2))
+        holdfast("merge", self.tiny, other, "-o", merged, "--force", "--except", "count", "--except", "model")
+        with h5py.File(merged, "r") as file:
+            self.assertEqual(sorted(file), ["holdfast", "name", "new"])
+        holdfast("verify", merged)
+
+    arrays = {"b": np.array([True, False]), "i8": np.arange(-3, 3, dtype=np.int8), "u64": np.array([2**64 - 1], np.uint64), "f16": np.linspace(-1, 1, 7).astype(np.float16),
+              "f32": np.arange(12, dtype=np.float32).reshape(3, 4), "f64": np.array(0.1), "c16": np.array([1 - 2j]), "empty": np.zeros((2, 0), np.float32), "deep/er/name": np.arange(5)}
+
+    def test_npz_in_and_out(self):
+        source, taken, back = self.new("in.npz"), self.new("taken.h5"), self.new("out.npz")
+        np.savez_compressed(source, text=np.array([b"ab", b"c"]), fortran=np.asfortranarray(self.arrays["f32"]), **self.arrays)
+        holdfast("import", source, taken, "--step", 3, "--metric", 0.5)
+        self.assertIn("step 3, metric 0.5", holdfast("ls", taken))
+        holdfast("verify", taken)
+        holdfast("export", taken, back)
+        with np.load(source) as a, np.load(back) as b, h5py.File(taken, "r") as c:
+            self.assertEqual(set(a), set(b))
+            for name in a:
+                for found in b[name], c[name][()]:
+                    self.assertEqual((np.asarray(found).dtype, np.asarray(found).tobytes(), np.asarray(found).shape), (a[name].dtype, a[name].tobytes(), a[name].shape))
+        again = self.new("again.npz")
+        holdfast("export", taken, again)
+        self.assertEqual(again.read_bytes(), back.read_bytes())
+        self.assertIn("pass --force", self.refused("export", taken, again))
+        holdfast("export", taken, again, "--force", "--only", "deep/**", "--rename", "deep/**", "**")
+        with np.load(again) as found:
+            self.assertEqual(found.files, ["er/name"])
+
+    def test_npz_of_what_numpy_cannot_hold(self):
+        out = self.new("out.npz")
+        self.assertIn("for which numpy has no type; leave it out with --except", self.refused("export", self.small, out))
+        self.assertIn("its 12 bytes are not those that were saved", self.refused("export", self.damaged(4112), out))
+        self.assertIn("leave --metadata out", self.refused("export", self.tiny, out, "--metadata", "a", "b"))
+        self.assertIn("ends in .safetensors or .npz", self.refused("export", self.tiny, self.new("out.txt")))
+        self.assertFalse(out.exists())
+        self.assertEqual(list(self.folder.glob(".holdfast-*")), [])
+
+    def test_safetensors_in_and_out(self):
+        out, back = self.new("out.safetensors"), self.new("back.h5")
+        self.assertIn("/name: safetensors has no type for string[4]", self.refused("export", self.tiny, out))
+        self.assertFalse(out.exists())
+        holdfast("export", self.tiny, out, "--except", "name", "--rename", "model/**", "**", "--metadata", "format", "pt")
+        header, content = self.read_safetensors(out)
+        self.assertEqual(header.pop("__metadata__"), {"format": "pt", "tied": "weight"})
+        self.assertEqual({name: (h["dtype"], h["shape"]) for name, h in header.items()}, {"count": ("I64", []), "weight": ("F32", [3])})
+        self.assertEqual(np.frombuffer(content("weight"), "<f4").tolist(), [0.5, 1, 1.5])
+        self.assertEqual(int.from_bytes(content("count"), "little"), 1000)
+        holdfast("import", out, back, "--only", "weight", "--only", "tied", "--rename", "**", "model/**")
+        with h5py.File(back, "r") as file:
+            self.assertEqual(file["model/weight"], file["model/tied"])
+            self.assertEqual(file["model/weight"][()].tolist(), [0.5, 1, 1.5])
+        holdfast("verify", back)
+
+    def read_safetensors(self, path):
+        """Written from the format's description alone."""
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:8 + length])
+        def content(name):
+            begin, end = header[name]["data_offsets"]
+            return data[8 + length + begin:8 + length + end]
+        return header, content
+
+    def test_what_cannot_be_imported(self):
+        out = self.new("out.h5")
+        unknown = self.new("unknown.npz")
+        np.savez(unknown, text="unicode", fine=np.arange(3))
+        self.assertIn("leave it out with --except", self.refused("import", unknown, out))
+        holdfast("import", unknown, out, "--except", "text")
+        self.assertIn("named .safetensors, .npz or .npy", self.refused("import", self.tiny, self.new("other.h5")))
+        broken = self.new("broken.safetensors")
+        broken.write_bytes(b"no safetensors file")
+        self.refused("import", broken, self.new("third.h5"))
+
+
+class Seal(Command):
+    def edited(self, name, edit, of=None):
+        path = self.folder / name
+        path.write_bytes((of or self.tiny).read_bytes())
+        with h5py.File(path, "r+") as file:
+            edit(file)
+        return path
+
+    def test_says_what_changed_and_seals(self):
+        def edit(file):
+            file["model/weight"][1] = 7
+            file["extra/new"] = np.arange(4, dtype=np.float32)
+            del file["count"]
+        path = self.edited("edited.h5", edit)
+        before = path.read_bytes()
+        self.assertEqual(holdfast("seal", "--dry-run", path), f"""added    /extra/new
+changed  /model/weight
+removed  /count
+{path}: 1 tensor unchanged; not sealed, as --dry-run says
+""")
+        self.assertEqual(path.read_bytes(), before)
+        said = holdfast("seal", path, "--metric", 0.5)
+        self.assertIn("1 tensor unchanged; sealed\n", said)
+        holdfast("verify", path)
+        self.assertIn("sealed, step 123456789, metric 0.5", holdfast("ls", path))
+        with h5py.File(path, "r") as file:
+            self.assertEqual((file["model/weight"][()].tolist(), file["model/weight"], file["extra/new"][()].tolist(), file["name"][()]), ([0.5, 7, 1.5], file["model/tied"], [0, 1, 2, 3], b"tiny"))
+            self.assertNotIn("count", file)
+        self.assertIn("nothing to do", holdfast("seal", path))
+
+    def test_what_was_only_opened(self):
+        path = self.edited("opened.h5", lambda file: None, of=self.small)
+        said = holdfast("seal", path)
+        self.assertTrue(said.startswith(f"{path}: 118 tensors unchanged; sealed\nIts metric"), said)
+        programs.run("write_everything", "--check", "--small", path)
+
+    def test_what_a_checkpoint_does_not_hold_is_not_lost_in_silence(self):
+        def edit(file):
+            file["model/weight"].attrs["note"] = "by hand"
+            file["soft"] = h5py.SoftLink("/count")
+        path = self.edited("noted.h5", edit)
+        before = path.read_bytes()
+        self.assertIn("/soft, /model/weight (note), /model/tied (note); pass --drop", self.refused("seal", path))
+        self.assertEqual(path.read_bytes(), before)
+        holdfast("seal", "--drop", path)
+        self.assertNotIn("/soft", holdfast("ls", "--flat", path))
+        def add_reference(file):
+            file["reference"] = np.array([file["count"].ref], h5py.ref_dtype)
+        path = self.edited("reference.h5", add_reference)
+        self.assertIn("/reference: holds", self.refused("seal", path))
+
+    def test_a_damaged_file_is_not_sealed(self):
+        for at in 4112, -1, -150, 100:
+            path = self.damaged(at)
+            before = path.read_bytes()
+            done = call("seal", path)
+            self.assertTrue(done.returncode == 2 or "nothing to do" in done.stdout)
+            self.assertEqual(path.read_bytes(), before)
+
+
 class Usage(Command):
     def test_usage(self):
         for arguments in ([], ["dance"], ["ls"], ["diff", self.tiny], ["ls", "--dance", self.tiny], ["diff", "--ulps", "many", self.tiny, self.tiny], ["ls", "--trust", "me", self.tiny]):
