@@ -1,4 +1,5 @@
 // The `holdfast` command: its command line. Each command is in a file of its name.
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <map>
@@ -10,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
+#include "complete.hpp"
 #include "tool.hpp"
 
 namespace {
@@ -36,6 +38,8 @@ class command_line {
   }
 
   int run(int argc, char** argv) {
+    if (argc > 1 && std::string_view(argv[1]) == "--complete") return complete({argv + 2, argv + argc});
+    if (argc > 1 && std::string_view(argv[1]) == "--man") return tool::print(manual()), tool::fine;
     try {
       app_.parse(argc, argv);
     } catch (const CLI::Success& e) {
@@ -56,6 +60,87 @@ class command_line {
     sub->get_formatter()->column_width(28);
     runs_[sub] = [&options, command] { return command(options); };
     return sub;
+  }
+
+  std::vector<CLI::App*> commands() {
+    return app_.get_subcommands([](CLI::App*) { return true; });
+  }
+
+  static std::vector<std::string> names_of(const CLI::Option& o) {
+    std::vector<std::string> names;
+    for (const std::string& n : o.get_snames()) names.push_back("-" + n);
+    for (const std::string& n : o.get_lnames()) names.push_back("--" + n);
+    return names;
+  }
+
+  /// Prints how the last of some words may go on: for the shells, as completions/holdfast.bash. Nothing: the name of a file.
+  int complete(const std::vector<std::string>& words) {
+    if (words.empty()) return tool::fine;
+    const std::string& typed = words.back();
+    const auto all = commands();
+    const auto named = std::find_if(all.begin(), all.end(), [&](const CLI::App* c) { return words.size() > 1 && c->get_name() == words.front(); });
+    std::vector<std::string> found;
+    if (words.size() == 1)
+      for (const CLI::App* c : all) found.push_back(c->get_name());
+    else if (named == all.end()) return tool::fine;
+    CLI::App& command = words.size() == 1 ? app_ : **named;
+    std::string before;  // what an option that has just been named takes
+    for (const CLI::Option* o : command.get_options()) {
+      const auto names = names_of(*o);
+      if (typed.starts_with('-')) found.insert(found.end(), names.begin(), names.end());
+      if (words.size() > 1 && std::find(names.begin(), names.end(), words[words.size() - 2]) != names.end()) before = o->get_option_text();
+    }
+    if (before.find('|') != std::string::npos) {
+      found = {before.substr(0, before.find('|')), before.substr(before.find('|') + 1)};
+    } else if (before.starts_with("PATTERN") || (before.empty() && words.size() > 2 && command.get_name() == "show" && !typed.starts_with('-'))) {
+      try {
+        found = tool::paths_in({words.begin() + 1, words.end() - 1}, typed);
+      } catch (const std::exception&) {  // then there is nothing to offer
+      }
+    }
+    for (const std::string& f : found)
+      if (f.starts_with(typed)) tool::print(f + "\n");
+    return tool::fine;
+  }
+
+  /// Text as the man page has it.
+  static std::string roff(const std::string& text) {
+    std::string s;
+    for (const char c : text) s += c == '-' ? "\\-" : c == '\\' ? "\\e"
+                                                                : std::string(1, c);
+    return s;
+  }
+
+  /// The man page, so that it says what --help says.
+  std::string manual() {
+    std::string s = ".TH HOLDFAST 1 \"\" \"holdfast " HOLDFAST_VERSION "\" \"User Commands\"\n.SH NAME\nholdfast \\- " + roff(lower(app_.get_description())) +
+                    "\n.SH SYNOPSIS\n.B holdfast\n.I COMMAND\n[\\fIOPTIONS\\fR] \\fIFILE\\fR ...\n.SH DESCRIPTION\nA checkpoint of the holdfast library is one HDF5 file that holds the whole state of a training run.\n"
+                    "A folder of checkpoints stands for the newest in it that is whole.\nIn a pattern * is any text inside a component of a path, ** any text and ? one character; one that matches a group matches all below it.\n.SH COMMANDS\n";
+    for (const CLI::App* c : commands()) {
+      std::string usage = c->get_name() + " [OPTIONS]", options;
+      for (const CLI::Option* o : c->get_options()) {
+        const std::string takes = o->get_option_text();
+        if (o->get_positional()) {
+          usage += " " + (o->get_required() ? takes : "[" + takes + "]");
+          options += ".TP\n\\fI" + roff(takes) + "\\fR\n" + roff(o->get_description()) + "\n";
+          continue;
+        }
+        std::string names;
+        for (const std::string& n : names_of(*o)) names += (names.empty() ? "" : ", ") + ("\\fB" + roff(n)) + "\\fR";
+        options += ".TP\n" + names + (takes.empty() ? "" : " \\fI" + roff(takes) + "\\fR") + "\n" + roff(o->get_description()) + "\n";
+      }
+      s += ".SS \"holdfast " + roff(usage) + "\"\n" + roff(c->get_description()) + ".\n" + options + ".PP\n.nf\n" + roff(c->get_footer()) + ".fi\n";
+    }
+    return s +
+           ".SH EXIT STATUS\n0: all is well, or equal.\n1: damaged, or different.\n2: it could not be done; one line on standard error says why, and what to do.\n"
+           ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nset to anything: no colours.\n.TP\n.B HOLDFAST_PROGRESS_AFTER\nafter how many seconds a terminal shows how far it is; 1 if not set.\n"
+           ".SH SEE ALSO\n.BR h5ls (1),\n.BR h5dump (1)\n";
+  }
+
+  static std::string lower(std::string text) {
+    text[0] = static_cast<char>(text[0] | 0x20);
+    if (text.ends_with('.')) text.pop_back();
+    return text;
   }
 
   static void add_trust(CLI::App* to, holdfast::trust& trust) {

@@ -22,6 +22,11 @@ class progress {
 
   /// The operating system's files, counted.
   holdfast::io::storage& storage() noexcept { return *storage_; }
+  std::uint64_t done() const noexcept { return done_; }
+  /// At least so many bytes are done: for what does not go through the storage.
+  void reach(std::uint64_t bytes) noexcept {
+    if (done_ < bytes) done_ = bytes;
+  }
   /// So many bytes more will be read or written.
   void expect(std::uint64_t bytes) noexcept { expected_ += bytes; }
 

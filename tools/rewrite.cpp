@@ -127,11 +127,17 @@ class content {
       std::vector<holdfast::detail::transfer> reads;
       for (const entry* e : entries) {
         holdfast::tensor_view& view = tensors_[{from, data_path(*e)}];
-        view = {e->bytes == 0 ? &nothing_ : map ? const_cast<std::byte*>(map.get()) + e->offset
-                                                : next,
-                e->dtype, e->shape};
-        if (!map) next += aligned(e->bytes);
-        reads.push_back({e, map ? nullptr : &view});
+        std::byte* const at = e->bytes == 0 ? &nothing_ : map ? const_cast<std::byte*>(map.get()) + e->offset
+                                                              : next;
+        view = {at, e->dtype, e->shape};
+        if (map) {
+          reads.push_back({e, nullptr});
+          continue;
+        }
+        next += aligned(e->bytes);
+        const std::uint64_t before = bar.done();
+        holdfast::detail::transfers(*from, {{e, &view}}, verified).run();
+        bar.reach(before + e->bytes);
       }
       holdfast::detail::transfers(*from, std::move(reads), verified).run();
     }

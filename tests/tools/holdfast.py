@@ -632,6 +632,84 @@ removed  /count
             self.assertEqual(path.read_bytes(), before)
 
 
+class Shell(Command):
+    """Completion, the man page, and the bar."""
+
+    def complete(self, *words):
+        return holdfast("--complete", *words).splitlines()
+
+    def test_completion_of_commands_and_options(self):
+        commands = self.complete("")
+        self.assertEqual(commands, [line.split()[0] for line in holdfast("--help").split("Subcommands:\n")[1].split("\n\n")[0].splitlines()])
+        self.assertEqual(self.complete("ex"), ["extract", "export"])
+        for command in commands:
+            for option in self.complete(command, "-"):
+                self.assertIn(option, holdfast(command, "--help"))
+        self.assertEqual(self.complete("ls", "--tr"), ["--trust"])
+        self.assertEqual(self.complete("merge", "--prefer", ""), ["first", "last"])
+        self.assertEqual(self.complete("nothing", ""), [])
+        self.assertEqual(self.complete("ls", str(self.folder)), [])  # the shell knows files
+
+    def test_completion_of_paths(self):
+        self.assertEqual(self.complete("show", self.tiny, ""), ["count", "model/", "name"])
+        self.assertEqual(self.complete("show", self.tiny, "model/"), ["model/tied", "model/weight"])
+        self.assertEqual(self.complete("show", self.tiny, "/mo"), ["/model/"])
+        self.assertEqual(self.complete("extract", self.tiny, "--only", "na"), ["name"])
+        self.assertIn("many/", self.complete("show", self.small, "m"))
+        self.assertEqual(self.complete("show", self.folder / "none.h5", ""), [])
+        self.assertEqual(self.complete("show", self.damaged(-1), ""), [])
+
+    def test_bash_offers_them(self):
+        script = programs.REPOSITORY / "tools/completions/holdfast.bash"
+        def offered(*words):
+            code = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _holdfast 2>/dev/null; printf "%s\\n" "${COMPREPLY[@]}"'
+            return subprocess.run(["bash", "-c", code, "bash", script, programs.PROGRAMS["holdfast"], *map(str, words)], capture_output=True, text=True, check=True).stdout.splitlines()
+        self.assertEqual(offered("ver"), ["verify"])
+        self.assertEqual(offered("show", self.tiny, "model/w"), ["model/weight"])
+        self.assertEqual(offered("show", self.small, "model/fc"), ["model/fc1.bias\\ with\\ space"])
+
+    def test_the_man_page_has_every_command_and_option(self):
+        import shutil
+        page = holdfast("--man")
+        text = page.replace("\\-", "-")
+        for command in self.complete(""):
+            self.assertIn(f".SS \"holdfast {command} ", text)
+            section = text.split(f".SS \"holdfast {command} ")[1].split(".SS")[0]
+            help_text = holdfast(command, "--help")
+            options = {word.rstrip(",") for line in help_text.splitlines() if line.startswith("  -") for word in line.replace(",", " ").split() if word.startswith("-")}
+            self.assertLessEqual({o for o in options if o.startswith("--") and o in self.complete(command, "-")}, set(self.complete(command, "-")))
+            for option in self.complete(command, "-"):
+                self.assertIn(option, section)
+                self.assertIn(option, help_text)
+            for line in help_text.split("Examples:\n")[1].splitlines():
+                self.assertIn(line.replace("\\", "\\e"), section)
+        if shutil.which("groff"):
+            warnings = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True, check=True).stderr
+            self.assertEqual(warnings, "")
+
+    def test_the_bar_is_for_terminals(self):
+        for arguments in ["verify", self.small], ["diff", self.small, self.small], ["show", self.small, "sizes"], ["history", "--verify", self.folder / "bar"]:
+            if arguments[0] == "history":
+                (self.folder / "bar").mkdir()
+                holdfast("extract", self.tiny, self.folder / "bar/step-000123456789.h5")
+            shown, status = on_terminal(*arguments, HOLDFAST_PROGRESS_AFTER="0")
+            self.assertEqual(status, 0)
+            self.assertRegex(shown, r"\r\w+ \[#*\.*\] +\d+%  .+ of .+iB|B, .+/s")
+            self.assertIn("\r\x1b[K", shown)
+            self.assertNotIn("%", on_terminal(*arguments, HOLDFAST_PROGRESS_AFTER="1000")[0])
+            self.assertNotIn("%", on_terminal(*arguments, HOLDFAST_PROGRESS_AFTER="0", TERM="dumb")[0])
+            self.assertEqual(call(*arguments, HOLDFAST_PROGRESS_AFTER="0").stderr, "")
+
+    def test_the_bar_counts_all_bytes(self):
+        large, copy, archive = self.folder / "large.h5", self.folder / "copy.h5", self.folder / "large.npz"
+        np.savez_compressed(archive, x=np.arange(1 << 20), y=np.arange(1 << 20))
+        for arguments in (["import", archive, large], ["verify", large], ["show", large, "x"], ["extract", large, copy], ["export", large, self.folder / "large.safetensors"],
+                          ["export", large, self.folder / "copy.npz"], ["merge", copy, self.tiny, "-o", self.folder / "merged.h5"]):
+            shown, status = on_terminal(*arguments, HOLDFAST_PROGRESS_AFTER="0")
+            self.assertEqual(status, 0, shown)
+            self.assertIn("100%", shown)
+
+
 class Usage(Command):
     def test_usage(self):
         for arguments in ([], ["dance"], ["ls"], ["diff", self.tiny], ["ls", "--dance", self.tiny], ["diff", "--ulps", "many", self.tiny, self.tiny], ["ls", "--trust", "me", self.tiny]):
