@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -49,7 +51,7 @@ int diff(const diff_options& options) {
     for (auto& d : untied(*b, *a, true)) all.push_back(std::move(d));
   }
   std::erase_if(all, [&](const auto& d) { return (d.ulps && *d.ulps <= options.ulps && options.ulps != 0) || (d.relative && *d.relative <= options.relative && options.relative != 0); });
-  std::stable_sort(all.begin(), all.end(), [](const auto& x, const auto& y) { return x.path < y.path; });
+  std::sort(all.begin(), all.end(), [](const auto& x, const auto& y) { return std::tie(x.path, x.expected) < std::tie(y.path, y.expected); });
   if (options.json) {
     auto differences = nlohmann::ordered_json::array();
     for (const auto& d : all) differences.push_back(json_of(d));

@@ -11,6 +11,7 @@
 #include <set>
 #include <string_view>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include <fcntl.h>
@@ -184,7 +185,7 @@ class tree {
   /// the first ones stay those that have the data.
   void bind(holdfast::state& to) {
     collect(root_, "");
-    std::stable_sort(units_.begin(), units_.end(), [](const unit& a, const unit& b) { return a.order < b.order; });
+    std::sort(units_.begin(), units_.end(), [](const unit& a, const unit& b) { return std::tie(a.order, a.path) < std::tie(b.order, b.path); });
     for (unit& u : units_) to.bind(u.path, u.what);
   }
 
