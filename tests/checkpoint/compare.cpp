@@ -48,6 +48,7 @@ BOOST_AUTO_TEST_CASE(the_first_differing_element_is_named_with_the_largest_dista
   BOOST_REQUIRE(d.size() == 1u);
   BOOST_TEST(d[0].elements == 2u);
   BOOST_TEST(d[0].ulps.value() == 2u);
+  BOOST_TEST(d[0].relative.value() == std::ldexp(1.0, -23));
   BOOST_TEST(d[0].text() == "/x: 2 of 6 elements differ, first [3]: expected 1, found 1.00000012, at most 2 ULPs apart");
 }
 
@@ -71,6 +72,17 @@ BOOST_AUTO_TEST_CASE(distances_cross_zero_and_are_left_out_for_nan) {
   BOOST_TEST(only_difference(-0.0f, 0.0f).ends_with("expected -0, found 0, at most 0 ULPs apart"));
   BOOST_TEST(only_difference(1.0, std::numeric_limits<double>::quiet_NaN()) == "/x: 1 of 1 element differs: expected 1, found nan");
   BOOST_TEST(only_difference(std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max()).find("18437736874454810622") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(relative_distances_are_of_the_larger_number) {
+  const auto relative = [](double a, double b) { return differences(a, b).at(0).relative; };
+  const double infinity = std::numeric_limits<double>::infinity(), most = std::numeric_limits<double>::max();
+  BOOST_TEST(relative(1, -3).value() == 4.0 / 3, boost::test_tools::tolerance(1e-15));
+  BOOST_TEST(relative(-most, most).value() == 2);
+  BOOST_TEST(relative(-0.0, 0.0).value() == 0);
+  BOOST_TEST(relative(0, 1e-300).value() == 1);
+  BOOST_TEST(relative(1, -infinity).value() == infinity);
+  BOOST_TEST(!relative(1, std::nan("")).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(every_family_of_elements_is_shown_as_itself) {

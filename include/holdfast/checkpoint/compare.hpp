@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -24,6 +25,7 @@ struct tensor_difference {
   std::uint64_t of = 0;                 ///< elements of the tensor
   std::vector<std::int64_t> first{};    ///< index of the first of them
   std::optional<std::uint64_t> ulps{};  ///< the largest distance in units in the last place, of floating-point numbers
+  std::optional<double> relative{};     ///< the largest |a - b| / max(|a|, |b|), of floating-point numbers
 
   /// "/model/fc1.weight: 3 of 640 elements differ, first [2, 7]: expected 0.25, found 0.2500001, at most 4 ULPs apart"
   template <class = void>
@@ -42,9 +44,15 @@ struct tensor_difference {
 
 namespace detail {
 
-/// Floating-point numbers in order, as integers: neighbours differ by one, and -0 and +0 are the same. Nothing for NaN.
+/// A floating-point number, and where it stands among all of its type: neighbours differ by one, and -0 and +0 are the same.
+struct ranked {
+  double value;
+  std::int64_t rank;
+};
+
+/// Nothing for NaN.
 template <class = void>
-std::optional<std::int64_t> ordered(const std::byte* at, dtype t) {
+std::optional<ranked> rank_of(const std::byte* at, dtype t) {
   std::uint64_t bits = 0;
   std::memcpy(&bits, at, size_of(t));
   double value = 0;
@@ -52,7 +60,17 @@ std::optional<std::int64_t> ordered(const std::byte* at, dtype t) {
   if (value != value) return std::nullopt;
   const std::uint64_t sign = std::uint64_t{1} << (8 * size_of(t) - 1);
   const auto magnitude = static_cast<std::int64_t>(bits & (sign - 1));
-  return bits & sign ? -magnitude : magnitude;
+  return ranked{value, bits & sign ? -magnitude : magnitude};
+}
+
+/// |a - b| / max(|a|, |b|); 0 for equal numbers, infinity for two of which one is infinite.
+template <class = void>
+double relative_distance(double a, double b) {
+  if (a == b) return 0;
+  const double x = a < 0 ? -a : a, y = b < 0 ? -b : b, larger = x > y ? x : y;
+  if (larger > std::numeric_limits<double>::max()) return larger;
+  const double p = a / larger, q = b / larger;  // their difference may be more than a double holds
+  return p > q ? p - q : q - p;
 }
 
 template <class = void>
@@ -112,6 +130,7 @@ tensor_difference compare_content(const entry& e, const std::vector<std::byte>& 
   bool nan = false;
   d.of = e.bytes / item;
   std::uint64_t furthest = 0;
+  double relative = 0;
   for (std::size_t i = 0; i < d.of; ++i) {
     const std::byte *x = a.data() + i * item, *y = b.data() + i * item;
     if (std::memcmp(x, y, item) == 0) continue;
@@ -123,21 +142,22 @@ tensor_difference compare_content(const entry& e, const std::vector<std::byte>& 
       for (std::size_t axis = e.shape.rank(); axis-- > 0; rest /= e.shape[axis]) d.first[axis] = rest % e.shape[axis];
     }
     if (!real) continue;
-    const auto m = ordered(x, e.dtype), n = ordered(y, e.dtype);
-    if (m && n) furthest = std::max(furthest, *m > *n ? static_cast<std::uint64_t>(*m) - static_cast<std::uint64_t>(*n) : static_cast<std::uint64_t>(*n) - static_cast<std::uint64_t>(*m));
-    else nan = true;
+    const auto m = rank_of(x, e.dtype), n = rank_of(y, e.dtype);
+    if (!m || !n) {
+      nan = true;
+      continue;
+    }
+    const auto p = static_cast<std::uint64_t>(m->rank), q = static_cast<std::uint64_t>(n->rank);
+    furthest = std::max(furthest, m->rank > n->rank ? p - q : q - p);
+    relative = std::max(relative, relative_distance(m->value, n->value));
   }
-  if (real && !nan) d.ulps = furthest;
+  if (real && !nan) d.ulps = furthest, d.relative = relative;
   return d;
 }
 
-}  // namespace detail
-
-/// Compares two checkpoints bit for bit, path by path; nothing where they are equal. `ulps` is left out where a NaN takes
-/// part. Tensors whose digests agree are not read. Throws as `checkpoint_file` does.
+/// As `holdfast::compare`, of files that are open.
 template <class = void>
-std::vector<tensor_difference> compare(const std::string& expected, const std::string& found, trust trusted = trust::sealed_only) {
-  const auto a = detail::open_reader(expected, trusted), b = detail::open_reader(found, trusted);
+std::vector<tensor_difference> compare_files(const hdf5::reader& a, const hdf5::reader& b) {
   const auto describe_entry = [](const entry* e) {
     if (e == nullptr) return std::string("nothing of that name");
     if (e->kind == entry_kind::group) return std::string("a group");
@@ -145,24 +165,33 @@ std::vector<tensor_difference> compare(const std::string& expected, const std::s
     return describe(e->dtype, e->shape);
   };
   std::vector<tensor_difference> all;
-  auto x = a->entries().begin(), y = b->entries().begin();
-  while (x != a->entries().end() || y != b->entries().end()) {
-    const bool left = y == b->entries().end() || (x != a->entries().end() && x->path < y->path);
-    const bool right = !left && (x == a->entries().end() || y->path < x->path);
+  auto x = a.entries().begin(), y = b.entries().begin();
+  while (x != a.entries().end() || y != b.entries().end()) {
+    const bool left = y == b.entries().end() || (x != a.entries().end() && x->path < y->path);
+    const bool right = !left && (x == a.entries().end() || y->path < x->path);
     const entry *p = right ? nullptr : &*x, *q = left ? nullptr : &*y;
     if (!right) ++x;
     if (!left) ++y;
     const std::string& path = p != nullptr ? p->path : q->path;
     // Not every file lists the groups that are in the paths below them.
-    if ((p == nullptr && q->kind == entry_kind::group && detail::is_group(*a, path)) || (q == nullptr && p->kind == entry_kind::group && detail::is_group(*b, path))) continue;
+    if ((p == nullptr && q->kind == entry_kind::group && is_group(a, path)) || (q == nullptr && p->kind == entry_kind::group && is_group(b, path))) continue;
     if (p == nullptr || q == nullptr || describe_entry(p) != describe_entry(q)) {
       all.push_back({.path = path, .expected = describe_entry(p), .found = describe_entry(q)});
-    } else if (p->bytes != 0 && !(a->has_digest(*p) && b->has_digest(*q) && a->comparable(*b) && p->digest == q->digest)) {
-      tensor_difference d = detail::compare_content(*p, detail::content(*a, *p), detail::content(*b, *q));
+    } else if (p->bytes != 0 && !(a.has_digest(*p) && b.has_digest(*q) && a.comparable(b) && p->digest == q->digest)) {
+      tensor_difference d = compare_content(*p, content(a, *p), content(b, *q));
       if (d.elements != 0) all.push_back(std::move(d));
     }
   }
   return all;
+}
+
+}  // namespace detail
+
+/// Compares two checkpoints bit for bit, path by path; nothing where they are equal. `ulps` and `relative` are left out where
+/// a NaN takes part. Tensors whose digests agree are not read. Throws as `checkpoint_file` does.
+template <class = void>
+std::vector<tensor_difference> compare(const std::string& expected, const std::string& found, trust trusted = trust::sealed_only) {
+  return detail::compare_files(*detail::open_reader(expected, trusted), *detail::open_reader(found, trusted));
 }
 
 }  // namespace holdfast

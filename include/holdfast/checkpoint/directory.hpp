@@ -68,6 +68,50 @@ struct found {
   std::vector<rejected_checkpoint> rejected{};  ///< newer ones that are damaged, newest first
 };
 
+namespace detail {
+
+/// Why retention keeps each of some checkpoints that are whole and by ascending step; empty: it lets it go.
+template <class = void>
+std::vector<std::string> reasons_to_keep(const std::vector<checkpoint_info>& all, const retention& keep) {
+  std::vector<std::string> reasons(all.size());
+  const auto add = [&](std::size_t i, const std::string& why) { reasons[i] += (reasons[i].empty() ? "" : ", ") + why; };
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i + 1 == all.size()) add(i, "newest");
+    else if (all.size() - i <= static_cast<std::size_t>(keep.keep_last)) add(i, "one of the newest " + std::to_string(keep.keep_last));
+    if (keep.keep_every > 0 && all[i].step % keep.keep_every == 0) add(i, "a multiple of " + std::to_string(keep.keep_every));
+  }
+  std::vector<std::size_t> ranked;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (all[i].metric) ranked.push_back(i);
+  sort(ranked, [&](std::size_t a, std::size_t b) { return keep.higher_is_better ? *all[a].metric > *all[b].metric : *all[a].metric < *all[b].metric; });
+  for (std::size_t n = 0; n < ranked.size() && n < static_cast<std::size_t>(std::max(keep.keep_best, 0)); ++n) add(ranked[n], n == 0 ? "best" : "one of the best " + std::to_string(keep.keep_best));
+  return reasons;
+}
+
+inline constexpr const char* lock_name = ".holdfast-lock";
+
+/// The right to write to a directory of checkpoints, for as long as somebody holds what is returned. Throws `io_error` that names
+/// who has it.
+template <class = void>
+std::shared_ptr<void> lease_directory(io::storage& on, const std::string& path) {
+  const std::string lock = path + "/" + lock_name;
+  char machine[256] = {};
+  if (::gethostname(machine, sizeof machine - 1) != 0) machine[0] = '?';
+  auto lease = on.lease(lock, "process " + std::to_string(::getpid()) + " on " + machine);
+  if (lease) return lease;
+  std::string holder = "unknown";
+  try {
+    const auto file = on.open(lock);
+    std::string text(std::min<std::uint64_t>(file->size(), 512), '\0');
+    file->read_at(0, std::as_writable_bytes(std::span(text)));
+    if (!text.empty()) holder = text;
+  } catch (const error&) {  // the text is a help, not more
+  }
+  throw io_error(path + ": another writer (" + holder + ") is saving checkpoints here; give each run a directory of its own", std::make_error_code(std::errc::resource_unavailable_try_again));
+}
+
+}  // namespace detail
+
 /// The checkpoints of one training run: a folder of files named by step, of which the newest is whole whatever happens.
 /// One process at a time may write to it; any number may read. Used by one thread.
 template <class X>
@@ -173,7 +217,7 @@ class basic_checkpoint_directory {
   }
 
  private:
-  static constexpr const char *prefix = "step-", *suffix = ".h5", *lock_name = ".holdfast-lock";
+  static constexpr const char *prefix = "step-", *suffix = ".h5";
 
   static std::optional<std::int64_t> step_of(std::string_view name) {
     if (!name.starts_with(prefix) || !name.ends_with(suffix)) return std::nullopt;
@@ -240,10 +284,7 @@ class basic_checkpoint_directory {
   /// Locks the directory for as long as this object lives and deletes what writers that died have left behind.
   void take_lease() {
     if (lease_) return;
-    lease_ = storage_.lease(path_ + "/" + lock_name, owner());
-    if (!lease_)
-      throw io_error(path_ + ": another writer (" + holder() + ") is saving checkpoints here; give each run a directory of its own",
-                     std::make_error_code(std::errc::resource_unavailable_try_again));
+    lease_ = detail::lease_directory(storage_, path_);
     for (const std::string& name : storage_.list(path_))
       if (name.starts_with(io::durable_file::temporary_prefix) && name.ends_with(".tmp")) storage_.remove_abandoned(path_ + "/" + name);
     if (keep_.recycle) spare_ = remover();
@@ -262,25 +303,6 @@ class basic_checkpoint_directory {
             }};
   }
 
-  /// Who this is, for another process that wants the lease.
-  static std::string owner() {
-    char machine[256] = {};
-    if (::gethostname(machine, sizeof machine - 1) != 0) machine[0] = '?';
-    return "process " + std::to_string(::getpid()) + " on " + machine;
-  }
-
-  /// What the one who has the lease left in the lock file.
-  std::string holder() const {
-    try {
-      const auto file = storage_.open(path_ + "/" + lock_name);
-      std::string text(std::min<std::uint64_t>(file->size(), 512), '\0');
-      file->read_at(0, std::as_writable_bytes(std::span(text)));
-      if (!text.empty()) return text;
-    } catch (const error&) {  // the text is a help, not more
-    }
-    return "unknown";
-  }
-
   /// Deletes what is not kept. What cannot be deleted is no failure of the save, which is durable by now: there is a
   /// warning, and the next save tries again.
   void retire(std::int64_t newest) const {
@@ -295,18 +317,12 @@ class basic_checkpoint_directory {
   void delete_retired(std::int64_t newest) const {
     std::vector<checkpoint_info> all = list();
     std::erase_if(all, [&](const checkpoint_info& c) { return c.step > newest || !c.damage.empty(); });  // a damaged file is left for its owner to look at
-    std::vector<std::int64_t> kept{newest};
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      if (all.size() - i <= static_cast<std::size_t>(keep_.keep_last)) kept.push_back(all[i].step);
-      if (keep_.keep_every > 0 && all[i].step % keep_.keep_every == 0) kept.push_back(all[i].step);
-    }
-    std::vector<checkpoint_info> ranked = all;
-    std::erase_if(ranked, [](const checkpoint_info& c) { return !c.metric; });
-    detail::sort(ranked, [&](const checkpoint_info& a, const checkpoint_info& b) { return keep_.higher_is_better ? *a.metric > *b.metric : *a.metric < *b.metric; });
-    for (std::size_t i = 0; i < ranked.size() && i < static_cast<std::size_t>(std::max(keep_.keep_best, 0)); ++i) kept.push_back(ranked[i].step);
-    std::erase_if(all, [&](const checkpoint_info& c) { return std::find(kept.begin(), kept.end(), c.step) != kept.end(); });
-    for (const checkpoint_info& c : all) {
-      if (keep_.recycle && &c == &all.back()) storage_.rename(c.path, spare(), io::replace::yes);
+    const std::vector<std::string> reasons = detail::reasons_to_keep(all, keep_);
+    std::vector<checkpoint_info> retired;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (reasons[i].empty() && all[i].step != newest) retired.push_back(std::move(all[i]));
+    for (const checkpoint_info& c : retired) {
+      if (keep_.recycle && &c == &retired.back()) storage_.rename(c.path, spare(), io::replace::yes);
       else storage_.remove(c.path);
     }
   }

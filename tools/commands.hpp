@@ -1,0 +1,117 @@
+#pragma once
+/// The commands, each in a file of its name: what the command line gives them. They return the exit status, and throw what stops them.
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <holdfast/checkpoint/restore_options.hpp>
+
+namespace tool {
+
+/// Which paths of a file, as it names them, and how they are named afterwards.
+struct selection {
+  std::vector<std::string> only{}, except{};
+  std::vector<std::pair<std::string, std::string>> rename{};
+};
+
+/// A checkpoint that is written. What is not given is as in the file that it comes from.
+struct output {
+  std::optional<std::int64_t> step{};
+  std::optional<double> metric{};
+  bool force = false;  ///< whether a file of its name may be replaced
+};
+
+struct ls_options {
+  std::string file{};
+  std::vector<std::string> only{};
+  bool flat = false, json = false;
+  holdfast::trust trust = holdfast::trust::sealed_only;
+};
+int ls(const ls_options& options);
+
+struct show_options {
+  std::string file{}, path{};
+  bool all = false, json = false;
+  holdfast::trust trust = holdfast::trust::sealed_only;
+};
+int show(const show_options& options);
+
+struct verify_options {
+  std::vector<std::string> files{};
+  bool json = false;
+};
+int verify(const verify_options& options);
+
+struct diff_options {
+  std::string a{}, b{};
+  std::uint64_t ulps = 0;
+  double relative = 0;
+  bool json = false;
+  holdfast::trust trust = holdfast::trust::sealed_only;
+};
+int diff(const diff_options& options);
+
+struct history_options {
+  std::string folder{};
+  bool higher_is_better = false, verify = false, json = false;
+};
+int history(const history_options& options);
+
+struct prune_options {
+  std::string folder{};
+  std::optional<int> keep_last{}, keep_best{};
+  std::optional<std::int64_t> keep_every{};
+  bool higher_is_better = false, damaged = false, dry_run = false;
+};
+int prune(const prune_options& options);
+
+struct extract_options {
+  std::string file{}, to{};
+  selection chosen{};
+  output how{};
+  holdfast::trust trust = holdfast::trust::sealed_only;
+};
+int extract(const extract_options& options);
+
+/// Which file a path is taken from that several have.
+enum class preference { none,
+                        first,
+                        last };
+
+struct merge_options {
+  std::vector<std::string> files{};
+  std::string to{};
+  preference prefer = preference::none;
+  selection chosen{};
+  output how{};
+  holdfast::trust trust = holdfast::trust::sealed_only;
+};
+int merge(const merge_options& options);
+
+struct import_options {
+  std::string file{}, to{};
+  selection chosen{};
+  output how{};
+};
+int import_file(const import_options& options);
+
+struct export_options {
+  std::string file{}, to{};
+  selection chosen{};
+  std::vector<std::pair<std::string, std::string>> metadata{};
+  bool force = false;
+  holdfast::trust trust = holdfast::trust::sealed_only;
+};
+int export_file(const export_options& options);
+
+struct seal_options {
+  std::string file{};
+  output how{};
+  bool drop = false, dry_run = false;
+};
+int seal(const seal_options& options);
+
+}  // namespace tool

@@ -1,0 +1,15 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include <holdfast/checkpoint/directory.hpp>
+
+namespace tool {
+
+/// Notes the damage of those whose index, or also content, is not what was saved.
+void find_damage(std::vector<holdfast::checkpoint_info>& all, bool content);
+
+/// Its damage without the name of the file.
+std::string reason_alone(const holdfast::checkpoint_info& c);
+
+}  // namespace tool

@@ -1,0 +1,59 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <holdfast/checkpoint/directory.hpp>
+#include <holdfast/io/posix.hpp>
+
+#include "commands.hpp"
+#include "history.hpp"
+#include "progress.hpp"
+#include "tool.hpp"
+
+namespace tool {
+
+using holdfast::checkpoint_info;
+
+int prune(const prune_options& options) {
+  const auto& [folder, keep_last, keep_best, keep_every, higher_is_better, damaged, dry_run] = options;
+  if (!keep_last && !keep_best && !keep_every && !damaged) throw holdfast::error(folder + ": expected what to keep, found nothing; pass --keep-last, --keep-best or --keep-every");
+  const holdfast::retention keep{.keep_last = keep_last.value_or(1), .keep_best = keep_best.value_or(0), .keep_every = keep_every.value_or(0), .higher_is_better = higher_is_better};
+  std::vector<checkpoint_info> all = checkpoints_in(folder);
+  const std::shared_ptr<void> lease = dry_run ? nullptr : holdfast::detail::lease_directory(holdfast::io::posix(), folder);
+  find_damage(all, false);
+  // The newest one that is kept must be whole to the last byte: what seems so and is not does not count.
+  for (auto c = all.rbegin(); c != all.rend(); ++c) {
+    if (!c->damage.empty()) continue;
+    std::vector<checkpoint_info> one{*c};
+    find_damage(one, true);
+    c->damage = one.front().damage;
+    if (c->damage.empty()) break;
+  }
+  std::vector<checkpoint_info> whole = all;
+  std::erase_if(whole, [](const checkpoint_info& c) { return !c.damage.empty(); });
+  // Nothing at all is removed from a folder in which nothing is whole: a damaged file may be all that is left of the run.
+  std::vector<std::string> reasons = holdfast::detail::reasons_to_keep(whole, keep);
+
+  std::vector<std::vector<std::string>> rows;
+  std::size_t i = 0, removed = 0;
+  std::uint64_t freed = 0;
+  for (const checkpoint_info& c : all) {
+    const bool sound = c.damage.empty();
+    const std::string reason = sound ? reasons[i++] : "damaged: " + reason_alone(c);
+    const bool remove = sound ? reason.empty() : damaged && !whole.empty();
+    rows.push_back({remove ? dry_run ? "would remove" : "removed" : "kept", std::to_string(c.step), readable(c.bytes), reason});
+    if (!remove) continue;
+    if (!dry_run) holdfast::io::posix().remove(c.path);
+    ++removed;
+    freed += c.bytes;
+  }
+  print(aligned(rows, "<>><"));
+  print(fmt::format("{}: {} kept, {} {}, {} {}\n", shown(folder), all.size() - removed, removed, dry_run ? "would be removed" : "removed", readable(freed), dry_run ? "would be free" : "freed"));
+  if (whole.empty() && !all.empty()) throw holdfast::integrity_error(folder + ": none of its checkpoints is whole, and so none was removed; holdfast history says why");
+  return fine;
+}
+
+}  // namespace tool
