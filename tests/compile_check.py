@@ -4,7 +4,7 @@
   compile_check.py headers BUILD   every public header compiles alone, and twice in one translation unit
   compile_check.py fail BUILD      no tests/compile_fail/*.cpp compiles, and each says what its `// error: REGEX` lines expect
   compile_check.py adapters BUILD  all adapters whose tests are built compile in one translation unit, in either order, and bind their types there
-  compile_check.py nvcc BUILD NVCC tests/cuda/program.cu compiles with that nvcc
+  compile_check.py nvcc BUILD NVCC tests/cuda/program.cu compiles with that nvcc, without a warning
   compile_check.py listed BUILD    every tests/FOLDER/*.cpp is part of the build (a file nobody listed would never run)
 """
 
@@ -116,7 +116,7 @@ def adapters(build):
 def nvcc(build, compiler):
     words = shlex.split(compile_commands(build)[ROOT / "tests/odr/first.cpp"]["command"])
     flags = [w.replace("-isystem", "-isystem=") for w in words if w.startswith(("-I", "-isystem"))]
-    result = subprocess.run([compiler, "-std=c++20", *flags, "-c", str(ROOT / "tests/cuda/program.cu"), "-o", os.devnull], cwd=build, text=True,
+    result = subprocess.run([compiler, "-std=c++20", "-Werror", "all-warnings", *flags, "-c", str(ROOT / "tests/cuda/program.cu"), "-o", os.devnull], cwd=build, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print(result.stdout)
     return result.returncode

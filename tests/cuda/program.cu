@@ -1,8 +1,12 @@
-// A program that nvcc compiles: the library's headers with a kernel in one unit. Without <holdfast/holdfast.hpp> first.
+// A program that nvcc compiles: the library's headers with a kernel in one unit, and the adapters of what only nvcc compiles.
 #include <holdfast/cuda.hpp>
 #include <holdfast/holdfast.hpp>
 
 #include <random>
+
+#include <cuda/std/mdspan>
+
+#include <holdfast/adapters/thrust.hpp>
 
 struct layer {
   holdfast::cuda::buffer<float> weight;
@@ -22,9 +26,12 @@ int main() {
   cudaStreamCreate(&stream);
   layer l{holdfast::cuda::buffer<float>({1000}, stream), {}};
   std::mt19937_64 engine(1);
+  thrust::device_vector<float> moments(100);
+  const cuda::std::mdspan<float, cuda::std::dextents<int, 2>, cuda::std::layout_left> columns(l.weight.data(), 20, 50);
   scale<<<4, 256, 0, stream>>>(l.weight.data(), 0.5f, 1000);
   holdfast::state state;
   state.bind("layer", l).bind("raw", holdfast::cuda::tensor(l.weight.data(), {10, 100}, stream)).bind("rng", engine);
+  state.bind("moments", moments).bind("columns", holdfast::cuda::tensor(columns, stream));
   holdfast::save("program.h5", state);
   holdfast::save_async("program.h5", state).wait();
   holdfast::restore("program.h5", state, {.place = holdfast::gpu(0)});

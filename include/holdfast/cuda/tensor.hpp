@@ -5,6 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <holdfast/core/mdspan.hpp>
 #include <holdfast/core/tensor_view.hpp>
 #include <holdfast/cuda/error.hpp>
 #include <holdfast/cuda/staging.hpp>
@@ -29,5 +30,12 @@ tensor_ref<T> tensor(T* data, shape extents, std::vector<std::int64_t> strides, 
 /// The same in C order.
 template <element T>
 tensor_ref<T> tensor(T* data, shape extents, cudaStream_t stream) { return cuda::tensor(data, std::move(extents), {}, stream); }
+
+/// The same for an mdspan of a device's memory.
+template <mdspan_like M>
+tensor_ref<typename M::element_type> tensor(const M& m, cudaStream_t stream) {
+  auto [extents, strides] = holdfast::detail::extents_of(m);
+  return cuda::tensor(m.data_handle(), std::move(extents), std::move(strides), stream);
+}
 
 }  // namespace holdfast::cuda

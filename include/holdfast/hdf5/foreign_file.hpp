@@ -22,6 +22,7 @@ namespace holdfast::hdf5::detail {
 struct address {
   std::array<unsigned char, 16> bytes{};
   friend auto operator<=>(const address&, const address&) = default;
+  friend bool operator==(const address&, const address&) = default;
 };
 
 template <class = void>
