@@ -7,6 +7,9 @@
 #include <cuda/std/mdspan>
 
 #include <holdfast/adapters/thrust.hpp>
+#if __has_include(<rmm/device_uvector.hpp>)
+#include <holdfast/adapters/rmm.hpp>
+#endif
 
 struct layer {
   holdfast::cuda::buffer<float> weight;
@@ -32,6 +35,12 @@ int main() {
   holdfast::state state;
   state.bind("layer", l).bind("raw", holdfast::cuda::tensor(l.weight.data(), {10, 100}, stream)).bind("rng", engine);
   state.bind("moments", moments).bind("columns", holdfast::cuda::tensor(columns, stream));
+#if __has_include(<rmm/device_uvector.hpp>)
+  rmm::device_uvector<float> values(10, stream);
+  rmm::device_scalar<int> count(stream);
+  rmm::device_buffer bytes(12, stream);
+  state.bind("values", values).bind("count", count).bind("bytes", bytes);
+#endif
   holdfast::save("program.h5", state);
   holdfast::save_async("program.h5", state).wait();
   holdfast::restore("program.h5", state, {.place = holdfast::gpu(0)});
