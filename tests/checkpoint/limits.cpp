@@ -9,16 +9,9 @@
 #include <link.h>
 #include <sys/mman.h>
 
+#include "../peak_memory.hpp"
 #include "../support.hpp"
 #include "sample.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define HOLDFAST_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HOLDFAST_TEST_SANITIZED 1
-#endif
-#endif
 
 using namespace holdfast;
 using support::trainer;
@@ -183,23 +176,6 @@ BOOST_AUTO_TEST_CASE(more_elements_than_a_32_bit_number_counts) {
 }
 
 #ifndef HOLDFAST_TEST_SANITIZED  // which keeps memory of its own
-namespace {
-
-/// The most memory this process has had, in MiB, since `forget_peak`.
-double peak_mib() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;)
-    if (word == "VmHWM:") {
-      double kib = 0;
-      status >> kib;
-      return kib / 1024;
-    }
-  return -1;
-}
-void forget_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
-
-}  // namespace
-
 BOOST_AUTO_TEST_CASE(a_save_and_a_restore_need_little_memory_beside_the_state) {
   const support::folder dir;
   const char* given = std::getenv("HOLDFAST_TEST_STATE_MIB");
@@ -219,16 +195,16 @@ BOOST_AUTO_TEST_CASE(a_save_and_a_restore_need_little_memory_beside_the_state) {
       if (i % 4 == 0) s.bind("parts/" + std::to_string(i), tensor(parts[i].data(), {512, 512}, {1, 512}));
       else s.bind("parts/" + std::to_string(i), parts[i]);
     }
-    forget_peak();
-    const double before = peak_mib();
+    support::forget_peak();
+    const double before = support::peak_mib();
     auto start = std::chrono::steady_clock::now();
     save(dir / "f.h5", s);
-    std::string text = std::to_string(peak_mib() - before) + " " + std::to_string(seconds_since(start));
-    forget_peak();
-    const double again = peak_mib();
+    std::string text = std::to_string(support::peak_mib() - before) + " " + std::to_string(seconds_since(start));
+    support::forget_peak();
+    const double again = support::peak_mib();
     start = std::chrono::steady_clock::now();
     restore(dir / "f.h5", s);
-    return text + " " + std::to_string(peak_mib() - again) + " " + std::to_string(seconds_since(start));
+    return text + " " + std::to_string(support::peak_mib() - again) + " " + std::to_string(seconds_since(start));
   });
   double saving = -1, restoring = -1, save_seconds = 0, restore_seconds = 0;
   std::istringstream(told) >> saving >> save_seconds >> restoring >> restore_seconds;

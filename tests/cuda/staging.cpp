@@ -1,9 +1,12 @@
 #include <holdfast/cuda/staging.hpp>
 
 #include <filesystem>
+#include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "../peak_memory.hpp"
 #include "trainer.hpp"
 
 using cuda_test::joined;
@@ -257,6 +260,33 @@ BOOST_AUTO_TEST_CASE(a_copy_that_fails_later_is_an_error_of_the_save) {
     BOOST_TEST((support::bytes_of(path) == before));
   }
 }
+
+#ifndef HOLDFAST_TEST_SANITIZED
+BOOST_AUTO_TEST_CASE(a_save_and_a_restore_need_little_memory_of_the_host) {
+  const support::folder folder;
+  const std::string told = support::told_by_child([&]() -> std::string {
+    cuda_sim::reset({.devices = 2, .memory = std::size_t{1} << 30});
+    trainer t(64'000'000, 0);  // 244 MiB, and half of that
+    t.step();
+    cuda_sim::run_enqueued();
+    support::forget_peak();
+    const double before = support::peak_mib();
+    holdfast::save(folder / "a.h5", t.state);
+    const double saving = support::peak_mib() - before;
+    support::forget_peak();
+    const double again = support::peak_mib();
+    holdfast::restore(folder / "a.h5", t.state);
+    return std::to_string(saving) + " " + std::to_string(support::peak_mib() - again);
+  });
+  double saving = -1, restoring = -1;
+  std::istringstream(told) >> saving >> restoring;
+  std::cout << "366 MiB of devices: save needs " << saving << " MiB of the host, restore " << restoring << " MiB\n";
+  BOOST_TEST(saving >= 0);
+  BOOST_TEST(saving < 16 + 24 + 32);  // save_options::staging_bytes, the pieces being written, and the rest
+  BOOST_TEST(restoring >= 0);
+  BOOST_TEST(restoring < 24 + 32);
+}
+#endif
 
 BOOST_AUTO_TEST_CASE(two_producers_on_one_device_are_both_waited_for) {
   const support::folder folder;
