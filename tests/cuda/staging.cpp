@@ -288,6 +288,24 @@ BOOST_AUTO_TEST_CASE(a_save_and_a_restore_need_little_memory_of_the_host) {
 }
 #endif
 
+BOOST_AUTO_TEST_CASE(a_tensor_may_come_to_another_stream) {
+  const support::folder folder;
+  cuda_sim::reset({.devices = 1, .schedule = cuda_sim::schedule::lazy});
+  {
+    const cuda_test::stream first(0), second(0);
+    holdfast::cuda::buffer<float> memory({1000}, first);
+    holdfast::saver saver;
+    for (const cudaStream_t now : {cudaStream_t(first), cudaStream_t(second)}) {
+      cuda_test::require(cudaStreamSynchronize(first));
+      cuda_test::require(cuda_sim::launch(now, {}, {{memory.data(), 4000}}, [](const auto&, const auto& to) { std::memset(to[0], 7, 4000); }));
+      holdfast::state state;
+      state.bind("w", holdfast::cuda::tensor(memory.data(), {1000}, now));
+      saver.save_async(folder / "a.h5", state).wait();
+    }
+  }
+  BOOST_TEST(joined(cuda_sim::violations()) == "");
+}
+
 BOOST_AUTO_TEST_CASE(two_producers_on_one_device_are_both_waited_for) {
   const support::folder folder;
   for (const auto& machine : cuda_test::schedules(20)) {
