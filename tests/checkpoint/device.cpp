@@ -119,6 +119,29 @@ BOOST_AUTO_TEST_CASE(a_save_brings_devices_through_a_few_pieces) {
   holdfast::checkpoint_file(folder / "a.h5").verify();
 }
 
+BOOST_AUTO_TEST_CASE(an_async_save_may_go_through_pieces_too) {
+  const support::folder folder;
+  fake::engine devices;
+  model m(devices);
+  m.large.set(numbers(16'000'000));
+  holdfast::saver saver;
+  auto pending = saver.save_async(folder / "a.h5", m.state, {.staging_bytes = 8 << 20, .staging = holdfast::staging::stream_through});
+  BOOST_TEST(devices.outstanding == 0u);
+  BOOST_TEST(devices.most_outstanding <= (12u << 20));
+  const auto large = m.large.get();
+  const auto bias = m.biases[40];
+  m.large.set(std::vector<float>(16'000'000));
+  std::fill(m.biases[40].begin(), m.biases[40].end(), 0.f);
+  pending.wait();
+  const holdfast::checkpoint_file file(folder / "a.h5");
+  file.verify();
+  BOOST_TEST(file.read<std::vector<float>>("large") == large);
+  BOOST_TEST(file.read<std::vector<float>>("bias/40") == bias);
+  devices.copies = 0;
+  devices.fail_at = 2;
+  support::require_all(support::message_of<holdfast::error>([&] { saver.save_async(folder / "a.h5", m.state, {.staging = holdfast::staging::stream_through}).wait(); }), "on fire");
+}
+
 BOOST_AUTO_TEST_CASE(unchanged_tensors_are_not_copied_again) {
   const support::folder folder;
   fake::engine devices;

@@ -12,21 +12,30 @@
 
 namespace {
 
-/// The operating system's files, of which none can be created before the gate is opened.
+/// The operating system's files, of which none can be created, or renamed, before the gate is opened.
 class gated_storage : public holdfast::io::posix_storage {
  public:
   std::unique_ptr<holdfast::io::file> create(const std::string& path, const std::string& shown_as) override {
-    std::unique_lock lock(mutex_);
-    opened_.wait(lock, [this] { return open_; });
+    if (!only_rename) pass();
     return holdfast::io::posix_storage::create(path, shown_as);
+  }
+  void rename(const std::string& from, const std::string& to, holdfast::io::replace existing) override {
+    pass();
+    holdfast::io::posix_storage::rename(from, to, existing);
   }
   void open_gate() {
     const std::lock_guard lock(mutex_);
     open_ = true;
     opened_.notify_all();
   }
+  bool only_rename = false;
 
  private:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    opened_.wait(lock, [this] { return open_; });
+  }
+
   std::mutex mutex_;
   std::condition_variable opened_;
   bool open_ = false;
@@ -158,6 +167,24 @@ BOOST_AUTO_TEST_CASE(a_directory_saves_and_retires_in_the_background) {
   holdfast::checkpoint_directory runs(folder / "runs");
   const auto found = runs.restore_latest(t.state);
   BOOST_TEST(found->step == 6);
+}
+
+BOOST_AUTO_TEST_CASE(streamed_through_the_state_may_change_before_the_file_is_there) {
+  const support::folder folder;
+  training t;
+  gated_storage storage;
+  storage.only_rename = true;
+  holdfast::saver saver;
+  const auto before = t.weight;
+  auto pending = saver.save_async(folder / "a.h5", t.state, {.storage = &storage, .staging = holdfast::staging::stream_through});
+  BOOST_TEST(!pending.done());
+  BOOST_TEST(!std::filesystem::exists(folder / "a.h5"));
+  std::fill(t.weight.begin(), t.weight.end(), -1.f);
+  storage.open_gate();
+  pending.wait();
+  BOOST_TEST(holdfast::checkpoint_file(folder / "a.h5").read<std::vector<float>>("model/weight") == before);
+  // An error does not leave the program waiting.
+  BOOST_CHECK_THROW(saver.save_async(folder / "no/such/folder.h5", t.state, {.staging = holdfast::staging::stream_through}).wait(), holdfast::io_error);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -25,6 +26,12 @@
 
 namespace holdfast {
 
+/// How `save_async` copies what it saves: whole, and the program goes on while the copy is written; or through a few pieces of memory, as `save`
+/// does, and the program goes on when the last piece is copied, while it is written and made durable. The second is for states larger
+/// than the memory that is left.
+enum class staging { snapshot,
+                     stream_through };
+
 struct save_options {
   std::int64_t step = -1;                                    ///< of the training run, kept in the trailer and at /holdfast/step; -1: not given
   double metric = std::numeric_limits<double>::quiet_NaN();  ///< kept in the trailer; NaN: not given
@@ -34,7 +41,8 @@ struct save_options {
   io::mode io = io::mode::automatic;                         ///< how the bytes get to the file; `direct` throws where that is refused
   bool durable = true;                                       ///< false: not synced, so that a power failure may take or damage the file; a crash of the program cannot
   std::string recycle{};                                     ///< a file in the same folder that is no longer needed and may be overwritten to become this one; empty: none
-  std::size_t staging_bytes = std::size_t{16} << 20;         ///< page-locked memory that `save` brings the content of GPUs through; `save_async` takes as much as the file
+  std::size_t staging_bytes = std::size_t{16} << 20;         ///< page-locked memory that `save` brings the content of GPUs through; a snapshot takes as much as the file
+  holdfast::staging staging = holdfast::staging::snapshot;   ///< how `save_async` copies
 };
 
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
@@ -71,15 +79,27 @@ class basic_saver {
     prepare(bound, options);
     const versions now = versions_of(*manifest_);
     meet_devices();
-    const auto image = stage(now);
+    const bool whole = options.staging == staging::snapshot;
+    const auto image = whole ? stage(now) : std::span<std::byte>();
+    const auto copied = std::make_shared<std::atomic<bool>>(whole);
+    const auto tell = [copied] {
+      *copied = true;
+      copied->notify_all();
+    };
     try {
-      running_ = std::make_shared<detail::background>([this, path, now, options, image, then = std::move(then)] {
-        write(path, now, options, image);
+      running_ = std::make_shared<detail::background>([this, path, now, options, image, tell, then = std::move(then)] {
+        try {
+          write(path, now, options, image, tell);
+        } catch (...) {
+          tell();
+          throw;
+        }
         if (then) then();
       });
     } catch (const std::system_error& e) {
       throw io_error(path + ": cannot start the thread that writes it", e.code());
     }
+    copied->wait(false);
     return pending_save(running_);
   }
 
@@ -131,12 +151,10 @@ class basic_saver {
     return image;
   }
 
-  /// Enqueues the copies from devices to the image. They see the state as of now, and what the program's streams are given
-  /// later comes after them.
+  /// Enqueues the copies from devices to the image. What the program's streams are given later comes after them.
   void bring(std::span<std::byte> image, const std::vector<bool>& held) {
     on_devices([&] {
       if (!image_.attached()) image_.attach(staging_->lock(image_.memory()));
-      streams_.are_followed_by(*staging_);
       for (std::uint64_t at = 0; at < image.size(); at += io::basic_overlapped_writer<X>::piece_bytes) {
         copies_.clear();
         snapshot_->from_devices(at, image.subspan(at, std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, image.size() - at)), held, copies_);
@@ -147,11 +165,13 @@ class basic_saver {
     });
   }
 
-  /// Which streams the program's devices work on, and the staging that reads from them.
+  /// Which streams the program's devices work on, and the staging that reads from them: what they hold now.
   void meet_devices() {
     streams_.clear();
     for (const auto& i : manifest_->items()) streams_.add(i.view);
-    if (!streams_.empty() && staging_ == nullptr) staging_ = detail::registered_engine()->staging();
+    if (streams_.empty()) return;
+    if (staging_ == nullptr) staging_ = detail::registered_engine()->staging();
+    on_devices([&] { streams_.are_followed_by(*staging_); });
   }
 
   /// After an error nothing is on its way any more when it is thrown on.
@@ -217,8 +237,8 @@ class basic_saver {
     arrivals_.erase(arrivals_.begin(), arrivals_.begin() + static_cast<std::ptrdiff_t>(n));
   }
 
-  /// Writes a state that is where it lives, or staged in an image of the file.
-  void write(const std::string& path, const versions& now, const save_options& options, std::span<std::byte> image) {
+  /// Writes a state that is where it lives, or staged in an image of the file; calls `copied` when the state may change.
+  void write(const std::string& path, const versions& now, const save_options& options, std::span<std::byte> image, const std::function<void()>& copied = {}) {
     hdf5::basic_layout<X>& layout = *layout_;
     detail::basic_snapshot<X>& snapshot = *snapshot_;
     hdf5::basic_trailer<X> end{.end = layout.end, .index_offset = index_offset(layout), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
@@ -236,7 +256,6 @@ class basic_saver {
     io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset, ahead);
     on_devices([&] {
       if (ahead != 0 && !pieces_.attached()) pieces_.attach(staging_->lock(pieces_.memory()));
-      if (ahead != 0) streams_.are_followed_by(*staging_);
       const std::vector<bool> none(ahead != 0 ? layout.entries.size() : 0);
       std::vector<coming> pieces;  // that devices still copy to
       const auto write_first = [&] {
@@ -267,6 +286,7 @@ class basic_saver {
       while (!pieces.empty()) write_first();
       await(end.index_offset);
     });
+    if (copied) copied();
 
     // What depends on the digests of everything else is patched into the metadata, then the metadata is digested; all
     // while the last pieces are being written.
@@ -356,7 +376,7 @@ template <class X = void>
 void save(const std::string& path, const state& bound, const save_options& options = {}) { basic_saver<X>().save(path, bound, options); }
 
 /// Copies everything bound and returns: the state may be changed while the copy is written in the background. Needs as
-/// much memory as the state has bytes; a `saver` or `checkpoint_directory` keeps it for the next save, which this does not.
+/// much memory as the state has bytes, unless `save_options::staging` says otherwise; a `saver` or `checkpoint_directory` keeps it for the next save, which this does not.
 /// Keep what it returns: its destruction waits for the writing to end.
 template <class X = void>
 [[nodiscard]] pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}) {
