@@ -277,6 +277,7 @@ class visitor {
   void accept() { pass_.accept(path_); }
   /// The path in the file of what is at the current path, the same for all names of shared data.
   std::string canonical() { return pass_.canonical(path_); }
+  std::string canonical(const std::string& path) { return pass_.canonical(path); }
   /// Entries and bytes that the file has at and below the current path: no container there can have more elements.
   std::uint64_t held() { return pass_.held(path_); }
   /// The one T that belongs to this pass over the state.
@@ -332,6 +333,7 @@ class visitor {
   bool saving() const noexcept { return pass_.kind() == detail::walk::pass::save; }
   bool planning() const noexcept { return pass_.kind() == detail::walk::pass::plan; }
   bool applying() const noexcept { return pass_.kind() == detail::walk::pass::apply && !read_only_; }
+  bool read_only() const noexcept { return read_only_; }
   const std::string& path() const noexcept { return path_; }
 
  private:

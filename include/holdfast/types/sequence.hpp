@@ -43,6 +43,7 @@ template <detail::standard<"deque", "list"> C>
 struct traits<C> : detail::sequence<C> {};
 
 template <detail::standard<"set", "unordered_set"> C>
+  requires requires(const typename C::value_type& x) { x < x; }
 struct traits<C> : detail::gathered_set<C> {};
 
 }  // namespace holdfast
