@@ -107,7 +107,12 @@ class cereal_scope {
 
   std::string numbered() { return unique(std::to_string(number_++)); }
   std::string named(std::string_view given) { return unique(encode_component(given)); }
-  bool any() const { return !names_.empty(); }
+  /// Whether there are parts.
+  bool any() const { return !names_.empty() || is_value_; }
+
+  /// Whether the object is one value, as far as is known when that comes.
+  bool is_value() { return is_value_ = names_.empty() && !flat_; }
+  void is_no_value() { flat_ = true; }
 
   /// Whether something is a part of the object, and so there for as long as it.
   bool holds(const void* part) const {
@@ -125,6 +130,7 @@ class cereal_scope {
   const std::byte *begin_, *end_;
   std::map<std::string, int, std::less<>> names_;
   int number_ = 0;
+  bool is_value_ = false, flat_ = false;
 };
 
 /// The elements of cereal::binary_data: numbers of the pointer's type, or bytes.
@@ -188,9 +194,18 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
     if (read && differs_) v.below(name).problem(text(value), text(found), "give the program's object the parts that the file has");
   }
 
-  /// What cereal's own functions store by name.
+  /// What cereal's own code gives: the version of a class, and the one value of an object that is no more than that, which is
+  /// stored as the object.
   template <class T>
   void own(const cereal::NameValuePair<T>& pair) { decides(pair.name, pair.value); }
+  template <class T>
+  void own(const T& value) {
+    if (differs_) return;
+    if (!scope_.is_value()) return one(value);
+    const bool outer = scope_.v.set_transient(true);
+    scope_.v.here(const_cast<T&>(value));
+    scope_.v.set_transient(outer);
+  }
 
   /// On, it takes what cereal says of a polymorphic object: the name of its type, and the object.
   bool polymorphic = false;
@@ -208,9 +223,9 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
   template <class T>
   void one(const cereal::SizeTag<T>& tag) { decides(cereal_size_name, static_cast<std::uint64_t>(tag.size)); }
   template <class T>
-  void one(const cereal::base_class<T>& part) { base::operator()(part); }
+  void one(const cereal::base_class<T>& part) { scope_.is_no_value(), base::operator()(part); }
   template <class T>
-  void one(const cereal::virtual_base_class<T>& part) { base::operator()(part); }
+  void one(const cereal::virtual_base_class<T>& part) { scope_.is_no_value(), base::operator()(part); }
 
   template <class T>
   void named(const std::string& name, const T& part) {
@@ -300,6 +315,12 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
 
   template <class T>
   void own(cereal::NameValuePair<T>& pair) { named(scope_.named(pair.name), pair.value); }
+  template <class T>
+  void own(T& value) {
+    if (!scope_.is_value()) return one(value);
+    scope_.v.here(value);
+    require(scope_.v);
+  }
 
   /// On, it takes what cereal says of a polymorphic object: the pointer that it fills, unless the program's own object `live` has
   /// the type of the file's and can be restored where it is.
@@ -319,16 +340,16 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
   template <class T>
   void one(cereal::SizeTag<T>& tag) { named(scope_.named(cereal_size_name), tag); }
   template <class T>
-  void one(cereal::base_class<T>& part) { base::operator()(part); }
+  void one(cereal::base_class<T>& part) { scope_.is_no_value(), base::operator()(part); }
   template <class T>
-  void one(cereal::virtual_base_class<T>& part) { base::operator()(part); }
+  void one(cereal::virtual_base_class<T>& part) { scope_.is_no_value(), base::operator()(part); }
 
   template <class T>
   void named(const std::string& name, T& part) {
     if constexpr (checkpointable<T>) {
       scope_.v(name, part);
       if constexpr (tensor_like<T>)
-        if (!scope_.holds(std::addressof(part))) require(name);
+        if (!scope_.holds(std::addressof(part))) require(scope_.v.below(name));
     } else {
       base::operator()(part);
     }
@@ -337,7 +358,7 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
   void named(const std::string& name, cereal::BinaryData<T>& data) {
     tensor_view elements = cereal_elements(data);
     if constexpr (!std::is_const_v<std::remove_pointer_t<decltype(data.data)>>) scope_.v(name, elements);
-    if (!scope_.holds(data.data)) require(name);
+    if (!scope_.holds(data.data)) require(scope_.v.below(name));
   }
   template <class T>
   void named(const std::string& name, cereal::SizeTag<T>& tag) {
@@ -375,8 +396,7 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
   void pointee(cereal::memory_detail::PtrWrapper<T>& wrapper);
 
   /// What is read into a variable cannot stay as it is.
-  void require(const std::string& name) {
-    visitor v = scope_.v.below(name);
+  static void require(visitor v) {
     if (!v.incoming_tensor())
       v.problem("a value, which the program's load function reads into a variable", "none that this restore takes", "restore all of the object, or leave all of it out");
   }
@@ -388,6 +408,14 @@ template <class T>
 void CEREAL_SAVE_FUNCTION_NAME(cereal_saver& archive, const cereal::NameValuePair<T>& pair) { archive.own(pair); }
 template <class T>
 void CEREAL_LOAD_FUNCTION_NAME(cereal_loader& archive, cereal::NameValuePair<T>& pair) { archive.own(pair); }
+template <class T>
+  requires std::is_arithmetic_v<T>
+void CEREAL_SAVE_FUNCTION_NAME(cereal_saver& archive, const T& value) { archive.own(value); }
+template <class T>
+  requires std::is_arithmetic_v<T>
+void CEREAL_LOAD_FUNCTION_NAME(cereal_loader& archive, T& value) { archive.own(value); }
+inline void CEREAL_SAVE_FUNCTION_NAME(cereal_saver& archive, const std::string& value) { archive.own(value); }
+inline void CEREAL_LOAD_FUNCTION_NAME(cereal_loader& archive, std::string& value) { archive.own(value); }
 template <class T>
 void CEREAL_SAVE_FUNCTION_NAME(cereal_saver& archive, const cereal::SizeTag<T>& tag) { archive(tag); }
 template <class T>
