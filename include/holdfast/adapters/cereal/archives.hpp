@@ -38,15 +38,16 @@ class cereal_loader;
 template <class T>
 concept own_traits = !std::is_base_of_v<fallback_traits<T>, traits<T>>;
 
+/// Where there are too many functions, cereal says so.
 template <class T>
-concept has_cereal_functions = !std::is_pointer_v<T> && !std::is_arithmetic_v<T> && cereal::traits::is_output_serializable<T, cereal_saver>::value;
+concept has_cereal_functions = !std::is_pointer_v<T> && !std::is_arithmetic_v<T> && cereal::traits::detail::count_output_serializers<T, cereal_saver>::value != 0;
 
 /// Types that go through their cereal functions.
 template <class T>
 concept cereal_object = !own_traits<T> && has_cereal_functions<T>;
 
 template <class T>
-inline constexpr bool cereal_loads = cereal::traits::is_input_serializable<T, cereal_loader>::value;
+inline constexpr bool cereal_loads = cereal::traits::detail::count_input_serializers<T, cereal_loader>::value != 0;
 template <class T>
 inline constexpr bool cereal_makes = cereal::traits::is_default_constructible<T>::value && !std::is_abstract_v<T>;
 
