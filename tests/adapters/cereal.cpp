@@ -282,9 +282,152 @@ class blob {
   std::unique_ptr<double[]> data_;
 };
 
+/// A polymorphic family: an abstract base with state, and types that are registered or not.
+struct optimizer {
+  double rate = 0;
+  virtual ~optimizer() = default;
+  virtual int kind() const = 0;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(CEREAL_NVP(rate)); }
+};
+struct sgd : optimizer {
+  std::vector<float> momentum;
+  int kind() const override { return 1; }
+  template <class Archive>
+  void serialize(Archive& archive) { archive(cereal::base_class<optimizer>(this), CEREAL_NVP(momentum)); }
+};
+struct adam : optimizer {
+  std::vector<float> first, second;
+  int step = 0;
+  int kind() const override { return 2; }
+  template <class Archive>
+  void serialize(Archive& archive) { archive(cereal::base_class<optimizer>(this), CEREAL_NVP(first), CEREAL_NVP(second), CEREAL_NVP(step)); }
+};
+struct unknown : optimizer {
+  int kind() const override { return 3; }
+  template <class Archive>
+  void serialize(Archive& archive) { archive(cereal::base_class<optimizer>(this)); }
+};
+/// A base that cereal knows nothing of, and not the first one.
+struct named_thing {
+  virtual ~named_thing() = default;
+  std::string not_saved = "n";
+};
+struct gadget : point, named_thing {
+  std::vector<int> parts;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(CEREAL_NVP(parts)); }
+};
+/// A polymorphic type that is used as itself.
+struct concrete {
+  int x = 0;
+  virtual ~concrete() = default;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(CEREAL_NVP(x)); }
+};
+struct derived : concrete {
+  int y = 0;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(cereal::base_class<concrete>(this), CEREAL_NVP(y)); }
+};
+
+/// Types without a default constructor.
+struct sized {
+  explicit sized(int n) : width(n), weight(static_cast<std::size_t>(n)) {}
+  const int width;
+  std::vector<float> weight;
+  template <class Archive>
+  void save(Archive& archive) const { archive(CEREAL_NVP(width), CEREAL_NVP(weight)); }
+  template <class Archive>
+  static void load_and_construct(Archive& archive, cereal::construct<sized>& construct) {
+    int width = 0;
+    archive(CEREAL_NVP(width));
+    construct(width);
+    archive(cereal::make_nvp("weight", construct->weight));
+  }
+};
+struct session : std::enable_shared_from_this<session> {
+  explicit session(int n) : id(n) {}
+  int id, calls = 0;
+  template <class Archive>
+  void serialize(Archive& archive, const std::uint32_t) { archive(CEREAL_NVP(id), CEREAL_NVP(calls)); }
+  template <class Archive>
+  static void load_and_construct(Archive& archive, cereal::construct<session>& construct, const std::uint32_t version) {
+    int id = 0;
+    archive(CEREAL_NVP(id));
+    construct(id);
+    archive(cereal::make_nvp("calls", construct->calls));
+    construct->calls += static_cast<int>(version) + static_cast<int>(construct->shared_from_this() == nullptr);
+  }
+};
+
+struct pointers {
+  std::shared_ptr<layer> a, b, c;
+  std::weak_ptr<layer> weak;
+  std::shared_ptr<const point> constant;
+  std::unique_ptr<layer> own;
+  std::unique_ptr<sized> made;
+  std::shared_ptr<sized> shared_made;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(CEREAL_NVP(weak), CEREAL_NVP(a), CEREAL_NVP(b), CEREAL_NVP(c), CEREAL_NVP(constant), CEREAL_NVP(own), CEREAL_NVP(made), CEREAL_NVP(shared_made));
+  }
+};
+struct family {
+  std::shared_ptr<optimizer> first, second;
+  std::unique_ptr<optimizer> own;
+  std::weak_ptr<optimizer> weak;
+  std::shared_ptr<adam> as_adam;
+  std::shared_ptr<named_thing> thing;
+  std::shared_ptr<concrete> itself, more;
+  std::vector<std::shared_ptr<optimizer>> list;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(CEREAL_NVP(first), CEREAL_NVP(second), CEREAL_NVP(own), CEREAL_NVP(weak), CEREAL_NVP(as_adam), CEREAL_NVP(thing), CEREAL_NVP(itself), CEREAL_NVP(more), CEREAL_NVP(list));
+  }
+};
+
+/// Nodes that know the one above them, and the one beside them.
+struct node {
+  int value = 0;
+  std::weak_ptr<node> parent;
+  std::shared_ptr<node> next;
+  std::vector<std::shared_ptr<node>> children;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(CEREAL_NVP(value), CEREAL_NVP(parent), CEREAL_NVP(next), CEREAL_NVP(children)); }
+};
+/// A graph whose edges come after all nodes.
+struct vertex;
+struct edge {
+  std::weak_ptr<vertex> to;
+  float weight = 0;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(cereal::make_nvp("to", cereal::defer(to)), CEREAL_NVP(weight)); }
+};
+struct vertex {
+  int id = 0;
+  std::vector<edge> edges;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(CEREAL_NVP(id), CEREAL_NVP(edges)); }
+};
+struct graph {
+  std::vector<std::shared_ptr<vertex>> vertices;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(CEREAL_NVP(vertices));
+    archive.serializeDeferments();
+  }
+};
+
 }  // namespace
 
+CEREAL_SPECIALIZE_FOR_ALL_ARCHIVES(gadget, cereal::specialization::member_serialize)
 CEREAL_SPECIALIZE_FOR_ALL_ARCHIVES(bottom, cereal::specialization::member_serialize)
+CEREAL_REGISTER_TYPE(sgd)
+CEREAL_REGISTER_TYPE_WITH_NAME(adam, "AdamW")
+CEREAL_REGISTER_TYPE(gadget)
+CEREAL_REGISTER_TYPE(derived)
+CEREAL_REGISTER_POLYMORPHIC_RELATION(named_thing, gadget)
 CEREAL_CLASS_VERSION(versioned, 2)
 CEREAL_CLASS_VERSION(versioned_celsius, 3)
 
@@ -423,6 +566,205 @@ BOOST_AUTO_TEST_CASE(numbers_that_lie_side_by_side_are_one_dataset) {
   BOOST_TEST_REQUIRE(b.end() - b.begin() == 1000);
   BOOST_TEST(bits::equal(a.begin(), b.begin(), 1000));
   BOOST_TEST(true_in_h5py(f.path(), "sorted(f['x']) == ['data', 'size'] and f['x/data'].dtype == 'f8' and f['x/data'].shape == (1000,)"));
+}
+
+BOOST_AUTO_TEST_CASE(pointers_come_back_as_they_point) {
+  pointers a, b;
+  a.a = a.b = std::make_shared<layer>(filled(3));
+  a.weak = a.a;
+  a.constant = std::make_shared<const point>(point{1, 2});
+  a.own = std::make_unique<layer>(filled(4));
+  a.made = std::make_unique<sized>(5);
+  a.made->weight[4] = 9;
+  a.shared_made = std::make_shared<sized>(2);
+  a.shared_made->weight[1] = 8;
+  b.c = std::make_shared<layer>();
+  b.b = b.c;
+  b.shared_made = std::make_shared<sized>(7);
+  const std::weak_ptr<sized> old = b.shared_made;
+  file f;
+  f.save(a).restore(b);
+  BOOST_TEST_REQUIRE((b.a && b.constant && b.own && b.made && b.shared_made));
+  BOOST_TEST((*b.a == *a.a && b.b == b.a && b.weak.lock() == b.a && b.c == nullptr && *b.constant == *a.constant && *b.own == *a.own));
+  BOOST_TEST((b.made->width == 5 && b.made->weight == a.made->weight && b.shared_made->width == 2 && b.shared_made->weight == a.shared_made->weight && old.expired()));
+  BOOST_TEST(true_in_h5py(f.path(), "f['x/a'] == f['x/weak'] and f['x/a'] == f['x/b'] and f['x/c'].shape is None and f['x/made/width'][()] == 5"));
+
+  // What is there already is restored where it is.
+  layer* const at = b.own.get();
+  const std::shared_ptr<layer> held = b.a;
+  b.own->step = b.a->step = 0;
+  f.restore(b);
+  BOOST_TEST((b.own.get() == at && *at == *a.own && held == b.a && *held == *a.a && b.weak.lock() == held));
+
+  // One object of the program's that the file has as two becomes two.
+  pointers apart;
+  apart.a = std::make_shared<layer>(filled(3, 1)), apart.b = std::make_shared<layer>(filled(3, 2));
+  file g;
+  g.save(apart).restore(b);
+  BOOST_TEST((b.a != b.b && *b.a == *apart.a && *b.b == *apart.b && b.weak.expired() && !b.own && !b.made));
+}
+
+BOOST_AUTO_TEST_CASE(sharing_from_this_works_in_objects_that_load_and_construct_makes) {
+  auto a = std::make_shared<session>(4);
+  a->calls = 2;
+  std::shared_ptr<session> b;
+  file f;
+  f.save(a).restore(b);
+  BOOST_TEST_REQUIRE((b != nullptr));
+  BOOST_TEST(b->id == 4);
+  BOOST_TEST(b->calls == 2);
+  BOOST_TEST((b->shared_from_this() == b));
+  BOOST_TEST(b.use_count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(polymorphic_objects_come_back_with_the_type_that_they_are_registered_under) {
+  family a, b;
+  const auto first = std::make_shared<adam>();
+  first->rate = 0.1, first->first = {1, 2}, first->second = {3}, first->step = 9;
+  a.first = a.second = a.as_adam = first;
+  a.weak = a.first;
+  auto own = std::make_unique<sgd>();
+  own->momentum = {4};
+  a.own = std::move(own);
+  auto thing = std::make_shared<gadget>();
+  thing->parts = {7, 8};
+  a.thing = thing;
+  auto more = std::make_shared<derived>();
+  more->x = 1, more->y = 2;
+  a.itself = std::make_shared<concrete>(), a.itself->x = 5;
+  a.more = more;
+  a.list = {first, std::make_shared<sgd>(), nullptr};
+  file f;
+  f.save(a).restore(b);
+  BOOST_TEST_REQUIRE((b.as_adam && b.own && b.thing && b.itself && b.more && b.list.size() == 3));
+  BOOST_TEST((b.first == b.as_adam && b.second == b.first && b.weak.lock() == b.first && b.list[0] == b.first && b.list[2] == nullptr));
+  BOOST_TEST((b.as_adam->rate == 0.1 && b.as_adam->first == first->first && b.as_adam->second == first->second && b.as_adam->step == 9));
+  BOOST_TEST((b.own->kind() == 1 && b.list[1]->kind() == 1 && static_cast<sgd&>(*b.own).momentum == std::vector<float>{4}));
+  BOOST_TEST((dynamic_cast<gadget&>(*b.thing).parts == thing->parts && b.itself->x == 5 && typeid(*b.itself) == typeid(concrete) && dynamic_cast<derived&>(*b.more).y == 2 && b.more->x == 1));
+  BOOST_TEST(true_in_h5py(f.path(),
+                          "f['x/first/polymorphic_name'][()] == b'AdamW' and f['x/first/rate'][()] == 0.1 and f['x/own/polymorphic_name'][()] == b'sgd' and f['x/as_adam'] == f['x/first']"
+                          " and 'polymorphic_name' not in f['x/itself']"));
+
+  // Of the same type it stays where it is; of another one, it is made anew.
+  optimizer* const at = b.own.get();
+  b.own->rate = 5;
+  b.second = std::make_shared<sgd>();
+  b.itself = std::make_shared<derived>();
+  f.restore(b);
+  BOOST_TEST((b.own.get() == at && b.own->rate == 0 && b.second == b.first && b.first == b.as_adam && typeid(*b.itself) == typeid(concrete)));
+  family c;
+  c.own = std::make_unique<adam>();
+  c.first = std::make_shared<sgd>();
+  f.restore(c);
+  BOOST_TEST((c.own->kind() == 1 && c.first->kind() == 2));
+}
+
+BOOST_AUTO_TEST_CASE(types_that_are_not_registered_are_errors_before_anything_changes) {
+  family a, b;
+  a.first = std::make_shared<unknown>();
+  file f;
+  require_all(message_of<holdfast::error>([&] { f.save(a); }), "/x/first: the type", "unknown", "is not registered", "CEREAL_REGISTER_TYPE");
+
+  a.first = std::make_shared<sgd>();
+  a.itself = std::make_shared<concrete>();
+  f.save(a);
+  // The same file with another name in it.
+  holdfast::state other;
+  double rate = 0;
+  std::string name = "martian";
+  int x = 3;
+  std::vector<float> momentum;
+  other.bind("x/first/polymorphic_name", name).bind("x/first/rate", rate).bind("x/first/momentum", momentum).bind("x/itself/x", x);
+  const std::string path = f.path();
+  holdfast::save(path, other);
+  b.itself = std::make_shared<concrete>();
+  const holdfast::restore_options keep{.missing = holdfast::on_missing::keep};
+  require_all(message_of<mismatch_error>([&] { f.restore(b, keep); }), "/x/first: expected the name of a registered type, found \"martian\"", "nothing was restored");
+  BOOST_TEST((b.first == nullptr && b.itself->x == 0));
+  b.first = std::make_shared<adam>();
+  require_all(message_of<mismatch_error>([&] { f.restore(b, keep); }), "found \"martian\"");
+  name = "sgd";
+  holdfast::save(path, other);
+  f.restore(b, keep);
+  BOOST_TEST((b.first->kind() == 1 && b.itself->x == 3));
+}
+
+BOOST_AUTO_TEST_CASE(cycles_of_pointers_end) {
+  const auto ring = [](int first, int count) {
+    auto start = std::make_shared<node>(), last = start;
+    start->value = first;
+    for (int i = 1; i < count; ++i) {
+      last->next = std::make_shared<node>();
+      last->next->value = first + i;
+      last->next->parent = start;
+      last = last->next;
+    }
+    start->children = {last, start->next};
+    last->next = start;
+    return start;
+  };
+  const auto open = [](std::shared_ptr<node>& n) {  // so that the ring is freed
+    if (n == nullptr) return;
+    for (auto at = n; at->next;) at = std::exchange(at->next, nullptr);
+  };
+  auto a = ring(1, 3), same = ring(10, 3), longer = ring(20, 4);
+  std::shared_ptr<node> none;
+  const auto* const second = same->next.get();
+  file f;
+  f.save(a);
+  for (std::shared_ptr<node>* b : {&same, &longer, &none}) {
+    std::vector<std::shared_ptr<node>> before;
+    if (*b != nullptr)
+      for (auto at = (*b)->next; at != *b; at = at->next) before.push_back(at);
+    f.restore(*b);
+    BOOST_TEST_REQUIRE((*b != nullptr && (*b)->next && (*b)->next->next));
+    const node& n = **b;
+    BOOST_TEST((n.value == 1 && n.next->value == 2 && n.next->next->value == 3 && n.next->next->next == *b && n.next->parent.lock() == *b && n.next->next->parent.lock() == *b));
+    BOOST_TEST((n.children.size() == 2 && n.children[0] == n.next->next && n.children[1] == n.next && n.parent.expired()));
+    for (auto& old : before) old->next = nullptr;
+    if (b == &same) BOOST_TEST((same->next.get() == second));
+    before.clear();
+  }
+  BOOST_TEST(true_in_h5py(f.path(), "f['x/next/parent/reference'][()] == b'../..' and f['x/next/next/next/reference'][()] == b'../../..' and f['x/children/0'] == f['x/next/next']"));
+  for (auto* n : {&a, &same, &longer, &none}) open(*n);
+}
+
+BOOST_AUTO_TEST_CASE(an_object_that_is_bound_without_its_pointer_can_be_pointed_back_to_where_it_is) {
+  auto a = std::make_shared<node>(), b = std::make_shared<node>(), fresh = std::make_shared<node>();
+  for (auto* n : {&a, &b}) {
+    (*n)->children = {std::make_shared<node>()};
+    (*n)->children[0]->parent = *n;
+  }
+  a->children[0]->value = 5;
+  file f;
+  f.save(*a).restore(*b);
+  BOOST_TEST((b->children[0]->value == 5 && b->children[0]->parent.lock() == b));
+  require_all(f.refusal(*fresh), "/x/children/0/parent: expected a shared pointer that leads to /x, found none; bind the pointer itself");
+  BOOST_TEST(fresh->children.empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_deferred_comes_after_the_rest) {
+  graph a, b, other;
+  for (int i = 0; i < 3; ++i) a.vertices.push_back(std::make_shared<vertex>());
+  for (int i = 0; i < 3; ++i) {
+    a.vertices[static_cast<std::size_t>(i)]->id = i;
+    a.vertices[static_cast<std::size_t>(i)]->edges = {{a.vertices[static_cast<std::size_t>((i + 1) % 3)], 0.5f}, {a.vertices[static_cast<std::size_t>(i)], 2}};
+  }
+  other.vertices = {std::make_shared<vertex>()};
+  other.vertices[0]->edges = {{other.vertices[0], 1}};
+  file f;
+  f.save(a).restore(b);
+  f.restore(other);
+  f.restore(b);
+  for (const graph* g : {&b, &other}) {
+    BOOST_TEST_REQUIRE(g->vertices.size() == 3u);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const vertex& v = *g->vertices[i];
+      BOOST_TEST_REQUIRE(v.edges.size() == 2u);
+      BOOST_TEST((v.id == static_cast<int>(i) && v.edges[0].to.lock() == g->vertices[(i + 1) % 3] && v.edges[1].to.lock() == g->vertices[i] && v.edges[1].weight == 2));
+    }
+  }
+  BOOST_TEST(true_in_h5py(f.path(), "f['x/vertices/0/edges/0/to/reference'][()] == b'../../../../1' and f['x/vertices/2/edges/1/to/reference'][()] == b'../../..'"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

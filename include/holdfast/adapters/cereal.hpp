@@ -7,6 +7,7 @@
 ///     void serialize(Archive& archive) { archive(CEREAL_NVP(weight), CEREAL_NVP(bias)); }
 ///   };
 ///   state.bind("fc1", fc1);  // fc1/weight and fc1/bias
+#include <concepts>
 #include <memory>
 #include <type_traits>
 
@@ -35,12 +36,15 @@ struct fallback_traits<T> {
     }
     if constexpr (cereal_loads<T>) {
       const auto stand_in = [](visitor& now) {
-        if constexpr (cereal_makes<T>) {
-          const std::unique_ptr<T> made(cereal::access::construct<T>());
+        if constexpr (std::default_initializable<T>) {
+          const auto made = std::make_unique<T>();
           load(*made, now);
+        } else if constexpr (cereal_constructs<T>) {
+          std::unique_ptr<T> made;
+          cereal_make(made, now, [](const auto&) {});
         }
       };
-      cereal_plan(v, cereal_makes<T>, [&] { return save(x, v); }, stand_in);
+      cereal_plan(v, std::default_initializable<T> || cereal_constructs<T>, [&] { return save(x, v); }, stand_in);
     } else {
       v.problem("a type that cereal loads", "one that it only saves", "give it a load function, or bind a pointer to it that load_and_construct makes");
     }

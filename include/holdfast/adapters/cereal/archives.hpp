@@ -49,7 +49,7 @@ concept cereal_object = !own_traits<T> && has_cereal_functions<T>;
 template <class T>
 inline constexpr bool cereal_loads = cereal::traits::detail::count_input_serializers<T, cereal_loader>::value != 0;
 template <class T>
-inline constexpr bool cereal_makes = cereal::traits::is_default_constructible<T>::value && !std::is_abstract_v<T>;
+inline constexpr bool cereal_constructs = cereal::traits::has_load_and_construct<T, cereal_loader>::value;
 
 /// The address of the whole object that this one may be a base of, and its type.
 using cereal_identity = std::pair<const void*, std::type_index>;
@@ -75,12 +75,15 @@ struct cereal_pass {
   std::set<const void*> in_place;                 ///< of these, those that the program had
   std::vector<std::function<void()>> deferred;    ///< by cereal::defer
   std::size_t next = 0;                           ///< of these
+  bool deferring = false;                         ///< while they run
   const cereal_pass* outer = nullptr;             ///< while an object stands in for one of these
 
   void run_deferred() {
+    const bool before = std::exchange(deferring, true);
     while (next < deferred.size()) std::exchange(deferred[next++], nullptr)();
     deferred.clear();
     next = 0;
+    deferring = before;
   }
 };
 
@@ -146,7 +149,7 @@ tensor_view cereal_elements(const cereal::BinaryData<T>& data) {
 
 /// What a member of a class is called that cereal itself gives it.
 inline constexpr const char *cereal_version_name = "cereal_class_version", *cereal_size_name = "size", *cereal_type_name = "polymorphic_name",
-                            *cereal_reference_name = "back_reference";
+                            *cereal_reference_name = "reference";
 
 /// The archive that functions save to: it visits what they give it. While a restore is planned it compares the live object with
 /// the file; where a value that decides which parts follow differs, it reports that and takes no notice of the rest.

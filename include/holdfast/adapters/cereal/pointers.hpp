@@ -4,6 +4,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <typeindex>
 #include <typeinfo>
@@ -42,13 +43,33 @@ void cereal_plan(visitor& v, bool can_stand_in, Compare&& compare, Load&& load) 
   else if (loaded != fit::whole) compare();  // which has more to say
 }
 
-/// "../.." for the object that the path of this length above leads to.
+/// What leads from one path to another: "../../1".
 template <class = void>
-std::string cereal_reference(const std::string& path, std::size_t to) {
+std::string cereal_reference(const std::string& from, std::string_view to) {
+  std::size_t common = 0;  // with the slash
+  for (std::size_t i = 0; i <= from.size() && i <= to.size(); ++i) {
+    const bool ends = i == from.size() || from[i] == '/', also = i == to.size() || to[i] == '/';
+    if (ends && also) common = i + 1;
+    if (i == from.size() || i == to.size() || from[i] != to[i]) break;
+  }
   std::string up;
-  for (std::size_t i = to; i < path.size(); ++i)
-    if (path[i] == '/') up += up.empty() ? ".." : "/..";
+  if (common <= from.size())
+    for (std::size_t i = common; i <= from.size(); ++i)
+      if (i == from.size() || from[i] == '/') up += up.empty() ? ".." : "/..";
+  if (common <= to.size()) (up += '/') += to.substr(common);
   return up;
+}
+
+/// Where it leads.
+template <class = void>
+std::string cereal_referred(std::string path, std::string_view reference) {
+  for (std::size_t slash = 0; slash != reference.npos; reference.remove_prefix(slash == reference.npos ? 0 : slash + 1)) {
+    slash = reference.find('/');
+    const std::string_view part = reference.substr(0, slash);
+    if (part != "..") (path += '/') += part;
+    else path.resize(path.rfind('/') == path.npos ? 0 : path.rfind('/'));
+  }
+  return path;
 }
 
 /// Saves what a pointer points to, or compares it with the file; whether its parts follow from other values.
@@ -61,12 +82,13 @@ bool cereal_save_pointee(const T& x, visitor& v, bool is_shared) {
   const auto open = std::find_if(pass.open.begin(), pass.open.end(), [&](const auto& o) { return o.of == of; });
   const auto before = pass.shared.find(of);
   const bool again = before != pass.shared.end() && before->second != v.path();
-  if (open != pass.open.end() || (again && within(v.path(), before->second))) {
-    here.decides(cereal_reference_name, cereal_reference(v.path(), open != pass.open.end() ? open->path : before->second.size()));
+  // A second name would let a group hold itself.
+  if (open != pass.open.end() || (again && (pass.deferring || within(v.path(), before->second)))) {
+    here.decides(cereal_reference_name, cereal_reference(v.path(), open != pass.open.end() ? std::string_view(v.path()).substr(0, open->path) : before->second));
     return here.differs();
   }
   if (v.planning() && v.below(cereal_reference_name).incoming_tensor()) {
-    v.problem("an object", "a reference to one that it is a part of");
+    v.problem("an object", "a reference to another");
     return true;
   }
   if (again && v.planning()) {
@@ -104,12 +126,12 @@ bool cereal_save_pointee(const T& x, visitor& v, bool is_shared) {
   return here.differs();
 }
 
-/// Makes an object as the file has it: by load_and_construct, or by the default constructor. `known` is told of it before it is
+/// Makes an object as the file has it: by load_and_construct, or by the default constructor, private or not. `known` is told of it before it is
 /// loaded, since it may have pointers to itself.
 template <class D, class Known>
 void cereal_make(std::shared_ptr<D>& pointer, visitor& v, Known&& known) {
   using type = std::remove_const_t<D>;
-  if constexpr (cereal::traits::has_load_and_construct<type, cereal_loader>::value) {
+  if constexpr (cereal_constructs<type>) {
     struct alignas(type) storage {
       std::byte bytes[sizeof(type)];
     };
@@ -128,7 +150,7 @@ void cereal_make(std::shared_ptr<D>& pointer, visitor& v, Known&& known) {
       wrapper(made.get(), [&] { *constructed = true; }).CEREAL_SERIALIZE_FUNCTION_NAME(archive);
     }
     pointer = std::move(made);
-  } else if constexpr (cereal_makes<type> && cereal_loads<type>) {
+  } else if constexpr (cereal_loads<type> && !std::is_abstract_v<type>) {
     std::shared_ptr<type> made(cereal::access::construct<type>());
     known(made);
     v.here(*made);
@@ -140,7 +162,7 @@ void cereal_make(std::shared_ptr<D>& pointer, visitor& v, Known&& known) {
 template <class D, class Delete, class Known>
 void cereal_make(std::unique_ptr<D, Delete>& pointer, visitor& v, Known&&) {
   using type = std::remove_const_t<D>;
-  if constexpr (cereal::traits::has_load_and_construct<type, cereal_loader>::value) {
+  if constexpr (cereal_constructs<type>) {
     struct alignas(type) storage {
       std::byte bytes[sizeof(type)];
     };
@@ -149,7 +171,7 @@ void cereal_make(std::unique_ptr<D, Delete>& pointer, visitor& v, Known&&) {
     cereal_loader archive(v, at, sizeof(type));
     const auto own = [&] { pointer.reset(reinterpret_cast<type*>(raw.release())); };
     cereal::memory_detail::LoadAndConstructLoadWrapper<cereal_loader, type>(at, own).CEREAL_SERIALIZE_FUNCTION_NAME(archive);
-  } else if constexpr (cereal_makes<type> && cereal_loads<type>) {
+  } else if constexpr (cereal_loads<type> && !std::is_abstract_v<type>) {
     std::unique_ptr<type> made(cereal::access::construct<type>());
     v.here(*made);
     pointer.reset(made.release());
@@ -199,19 +221,14 @@ bool cereal_text(visitor& v, const char* name, std::string& text) {
 /// The object that a reference leads to. An object above that no pointer led to can only be the one that `now` points to.
 template <class T>
 void cereal_resolve(std::shared_ptr<T>& pointer, const std::string& reference, visitor& v) {
-  std::string path = v.path();
-  for (std::size_t up = 0; up < reference.size(); up += 3) path.resize(std::min(path.size(), path.rfind('/')));
+  const std::string path = cereal_referred(v.path(), reference);
   cereal_pass& pass = v.note<cereal_pass>();
   if (const auto made = pass.made.find(v.canonical(path)); made != pass.made.end()) {
     pointer = cereal_cast<T>(made->second, v);
     return;
   }
-  const auto at_path = [&](const auto& o) { return o.path == path.size(); };
-  const auto open = std::find_if(pass.open.begin(), pass.open.end(), at_path);
-  if (open == pass.open.end() && pass.outer != nullptr) {
-    const auto outer = std::find_if(pass.outer->open.begin(), pass.outer->open.end(), at_path);
-    if (outer != pass.outer->open.end() && pass.outer->shared.contains(outer->of)) return;  // it will be there
-  }
+  if (pass.outer != nullptr && std::any_of(pass.outer->shared.begin(), pass.outer->shared.end(), [&](const auto& s) { return s.second == path; })) return;  // it will be there
+  const auto open = std::find_if(pass.open.begin(), pass.open.end(), [&](const auto& o) { return o.path == path.size() && within(v.path(), path); });
   if (open == pass.open.end() || pointer == nullptr || cereal_identity_of(*pointer) != open->of)
     v.problem("a shared pointer that leads to /" + path, "none", "bind the pointer itself, not what it points to");
 }
