@@ -278,7 +278,7 @@ class visitor {
   /// The path in the file of what is at the current path, the same for all names of shared data.
   std::string canonical() { return pass_.canonical(path_); }
   std::string canonical(const std::string& path) { return pass_.canonical(path); }
-  /// Entries and bytes that the file has at and below the current path: no container there can have more elements.
+  /// Entries and bytes that the file has at and below the current path, which bound the elements of any container there.
   std::uint64_t held() { return pass_.held(path_); }
   /// The one T that belongs to this pass over the state.
   template <class T>

@@ -342,7 +342,14 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
     else named(scope_.named(pair.name), pair.value);
   }
   template <class T>
-  void one(cereal::SizeTag<T>& tag) { named(scope_.named(cereal_size_name), tag); }
+  void one(cereal::SizeTag<T>& tag) {
+    const std::string name = scope_.named(cereal_size_name);
+    std::uint64_t size = 0;
+    named(name, size);
+    if (size > most_elements(scope_.v.held()))
+      scope_.v.below(name).problem("a number of elements that the file has", std::to_string(size), "the file was not written by this program, or is damaged");
+    tag.size = static_cast<std::remove_reference_t<decltype(tag.size)>>(size);
+  }
   template <class T>
   void one(cereal::base_class<T>& part) { scope_.is_no_value(), base::operator()(part); }
   template <class T>
@@ -365,13 +372,7 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
     if (!scope_.holds(data.data)) require(scope_.v.below(name));
   }
   template <class T>
-  void named(const std::string& name, cereal::SizeTag<T>& tag) {
-    std::uint64_t size = 0;
-    named(name, size);
-    if (const std::uint64_t most = scope_.v.held(); size > most)
-      scope_.v.below(name).problem("a number of elements that the file has", std::to_string(size), "the file was not written by this program, or is damaged");
-    tag.size = static_cast<std::remove_reference_t<decltype(tag.size)>>(size);
-  }
+  void named(const std::string&, cereal::SizeTag<T>& tag) { one(tag); }
   template <class T>
   void named(const std::string& name, cereal::base_class<T>& part) { named(name, *part.base_ptr); }
   template <class T>
@@ -398,6 +399,9 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
   void pointee(T&) {}
   template <class T>
   void pointee(cereal::memory_detail::PtrWrapper<T>& wrapper);
+
+  /// More cannot lie in so many entries and bytes; elements may be bits. Few are no harm.
+  static std::uint64_t most_elements(std::uint64_t held) { return 8 * held + (std::uint64_t{1} << 16); }
 
   /// What is read into a variable cannot stay as it is.
   static void require(visitor v) {
