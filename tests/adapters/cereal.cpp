@@ -3,6 +3,7 @@
 #include <array>
 #include <bitset>
 #include <cmath>
+#include <cstring>
 #include <deque>
 #include <forward_list>
 #include <list>
@@ -419,7 +420,120 @@ struct graph {
   }
 };
 
+/// A matrix in column-major order with traits, whose library has cereal functions of its own.
+struct matrix {
+  std::int64_t rows = 0, columns = 0;
+  std::vector<float> elements;
+};
+template <class Archive>
+void save(Archive& archive, const matrix& m) {
+  static_assert(!std::is_same_v<Archive, holdfast::cereal_output_archive>, "traits come first");
+  for (float x : m.elements) archive(x);
+}
+template <class Archive>
+void load(Archive& archive, matrix& m) {
+  static_assert(!std::is_same_v<Archive, holdfast::cereal_input_archive>);
+  for (float& x : m.elements) archive(x);
+}
+struct owner {
+  matrix m;
+  std::map<std::string, matrix> more;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(CEREAL_NVP(m), CEREAL_NVP(more)); }
+};
+
+/// A trainer whose parts have cereal functions; a test leaves one of them out.
+struct trainer {
+  std::string without;
+  layer model = layer{{1, 2}, {3}, {}, 0, false};
+  std::unique_ptr<optimizer> own;
+  struct data_order {
+    std::vector<int> left;
+    std::mt19937 engine{3};
+    template <class Archive>
+    void serialize(Archive& archive) { archive(CEREAL_NVP(left), CEREAL_NVP(engine)); }
+  } order;
+
+  void step() {
+    if (own == nullptr) own = std::make_unique<adam>();
+    auto& a = static_cast<adam&>(*own);
+    a.first.resize(2), a.step++;
+    if (order.left.empty()) order.left = {1, 2, 3, 4, 5};
+    const std::size_t at = order.engine() % order.left.size();
+    for (std::size_t i = 0; i < 2; ++i) {
+      a.first[i] = 0.9f * a.first[i] + static_cast<float>(order.left[at]) * model.weight[i];
+      model.weight[i] -= 0.001f * a.first[i] / static_cast<float>(a.step);
+    }
+    order.left.erase(order.left.begin() + static_cast<std::ptrdiff_t>(at));
+    model.step++;
+  }
+  void bind(holdfast::state& s) {
+    if (without != "model") s.bind("model", model);
+    if (without != "optimizer") s.bind("optimizer", own);
+    if (without != "data") s.bind("data", holdfast::resizable(order));
+  }
+};
+
+/// A file's entries, which a test alters, written again.
+struct entries {
+  struct one {
+    std::string path;
+    holdfast::entry_kind kind;
+    holdfast::dtype type;
+    holdfast::shape extents;
+    std::vector<std::byte> bytes;
+  };
+  std::vector<one> all;
+
+  explicit entries(const std::string& path) {
+    const auto from = holdfast::detail::open_reader(path, holdfast::trust::sealed_only);
+    for (const holdfast::entry& e : from->entries()) {
+      all.push_back({e.path, e.kind, e.dtype, e.shape, std::vector<std::byte>(e.bytes)});
+      if (e.kind == holdfast::entry_kind::alias) all.back().kind = holdfast::entry_kind::tensor;
+      if (e.bytes != 0) from->read(e, 0, static_cast<std::uint64_t>(e.shape.elements()), all.back().bytes.data());
+    }
+  }
+  one& at(const std::string& path) {
+    for (one& e : all)
+      if (e.path == path) return e;
+    BOOST_FAIL("no " + path);
+    return all[0];
+  }
+  template <class T>
+  void set(const std::string& path, const T& value) {
+    one& e = at(path);
+    BOOST_REQUIRE(e.bytes.size() == sizeof value);
+    std::memcpy(e.bytes.data(), &value, sizeof value);
+  }
+  void set(const std::string& path, const std::string& text) {
+    one& e = at(path);
+    e.bytes.resize(text.size());
+    std::memcpy(e.bytes.data(), text.data(), text.size());
+    e.extents = {static_cast<std::int64_t>(text.size())};
+  }
+  void write(const std::string& path) {
+    holdfast::state s;
+    std::optional<int> none;
+    std::vector<std::vector<int>> empty;
+    for (one& e : all) {
+      if (e.kind == holdfast::entry_kind::absent) s.bind(e.path, none);
+      else if (e.kind == holdfast::entry_kind::tensor) s.bind(e.path, holdfast::tensor_view(e.bytes.data(), e.type, e.extents));
+      else if (std::none_of(all.begin(), all.end(), [&](const one& o) { return o.path.starts_with(e.path + "/"); })) s.bind(e.path, empty);
+    }
+    holdfast::save(path, s);
+  }
+};
+
 }  // namespace
+
+template <>
+struct holdfast::traits<matrix> {
+  static tensor_view view(matrix& m) {
+    const shape s{m.rows, m.columns};
+    return tensor_view(m.elements.data(), s, column_major(s));
+  }
+  static void resize(matrix& m, const shape& s) { m.rows = s[0], m.columns = s[1], m.elements.resize(static_cast<std::size_t>(s.elements())); }
+};
 
 CEREAL_SPECIALIZE_FOR_ALL_ARCHIVES(gadget, cereal::specialization::member_serialize)
 CEREAL_SPECIALIZE_FOR_ALL_ARCHIVES(bottom, cereal::specialization::member_serialize)
@@ -765,6 +879,241 @@ BOOST_AUTO_TEST_CASE(what_is_deferred_comes_after_the_rest) {
     }
   }
   BOOST_TEST(true_in_h5py(f.path(), "f['x/vertices/0/edges/0/to/reference'][()] == b'../../../../1' and f['x/vertices/2/edges/1/to/reference'][()] == b'../../..'"));
+}
+
+BOOST_AUTO_TEST_CASE(traits_come_before_the_cereal_functions_of_a_type) {
+  owner a, b;
+  a.m = a.more["k"] = {2, 3, {1, 2, 3, 4, 5, 6}};
+  file f;
+  f.save(a).restore(b);
+  BOOST_TEST((b.m.rows == 2 && b.m.elements == a.m.elements && b.more["k"].elements == a.m.elements));
+  BOOST_TEST(true_in_h5py(f.path(), "f['x/m'].shape == (2, 3) and list(f['x/m'][0]) == [1, 3, 5]"));
+}
+
+BOOST_AUTO_TEST_CASE(a_trainer_resumes_bit_for_bit_and_differs_without_any_of_its_parts) {
+  const auto run = [](const std::string& without) {
+    return holdfast::testing::resume_equivalence(
+        [=] {
+          auto t = std::make_unique<trainer>();
+          t->without = without;
+          return t;
+        },
+        7);
+  };
+  const auto whole = run("");
+  BOOST_TEST(bool(whole), whole.text());
+  for (const char* part : {"model", "optimizer", "data"}) BOOST_TEST(!bool(run(part)), part);
+}
+
+BOOST_AUTO_TEST_CASE(a_state_is_saved_again_and_again_with_what_it_has_then) {
+  const support::folder folder;
+  packed numbers({1, 2, 3});
+  layer l = filled(10);
+  auto own = std::make_shared<layer>(filled(5));
+  holdfast::state s;
+  s.bind("numbers", numbers).bind("l", l).bind("own", own);
+  holdfast::saver periodic;
+  for (int i = 0; i < 3; ++i) {
+    numbers = packed({i, i, i});
+    l = filled(10, i);
+    own->step = i;
+    const std::string path = folder / (std::to_string(i) + ".h5");
+    periodic.save(path, s);
+    packed n;
+    layer k;
+    std::shared_ptr<layer> o;
+    holdfast::state t;
+    t.bind("numbers", n).bind("l", k).bind("own", o);
+    holdfast::restore(path, t);
+    BOOST_TEST((n == numbers && k == l && *o == *own));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(parts_of_objects_can_be_restored_where_no_variable_stands_for_them) {
+  everything a, b;
+  a.l = filled(6, 3), a.p = {1, 2}, a.k = packed({1, 2}), a.s = {"text", 0};
+  file f;
+  f.save(a);
+  f.restore(b, {.only = {"x/l/**", "x/p/x"}});
+  BOOST_TEST((b.l == a.l && b.p.x == 1 && b.p.y == 0 && b.k == packed() && b.s.text.empty()));
+  b = {};
+  f.restore(b, {.except = {"x/l/bias", "x/k/**"}});
+  BOOST_TEST((b.l.weight == a.l.weight && b.l.bias.empty() && b.l.step == 3 && b.s.text == "text" && b.k == packed()));
+  const everything before = b;
+  require_all(f.refusal(b, {.except = {"x/k/count"}}), "/x/k/count: expected a value, which the program's load function reads into a variable, found none", "restore all of the object, or leave all of it out");
+  BOOST_TEST((b == before));
+
+  holdfast::state renamed;
+  point p;
+  renamed.bind("y/q", p);
+  holdfast::restore(f.path(), renamed, {.only = {"y/**"}, .rename = {{"x/p/**", "y/q/**"}}});
+  BOOST_TEST((p == a.p));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_missing_is_listed_or_kept) {
+  layer a = filled(4), b = filled(4, 9);
+  file f;
+  f.save(a);
+  entries some(f.path());
+  std::erase_if(some.all, [](const auto& e) { return e.path == "x/bias" || e.path == "x/1"; });
+  some.write(f.path());
+  const layer before = b;
+  const std::string refusal = f.refusal(b);
+  require_all(refusal, "/x/bias: expected float32[2], not in the file", "/x/1: expected bool[], not in the file");
+  BOOST_TEST((b == before));
+  const auto report = f.restore(b, {.missing = holdfast::on_missing::keep});
+  BOOST_TEST((report.missing == std::vector<std::string>{"x/bias", "x/1"} && b.weight.size() == 4 && bits::equal(a.weight.data(), b.weight.data(), 4) && b.bias == before.bias && b.step == 7));
+
+  packed k;
+  file g;
+  const packed two({1, 2});
+  g.save(two);
+  entries less(g.path());
+  std::erase_if(less.all, [](const auto& e) { return e.path == "x/count"; });
+  less.write(g.path());
+  require_all(g.refusal(k), "/x/count: expected uint64[], not in the file");
+  require_all(g.refusal(k, {.missing = holdfast::on_missing::keep}), "/x/count: expected a value, which the program's load function reads into a variable");
+  BOOST_TEST((k == packed()));
+
+  layer wider = filled(5);
+  require_all(f.refusal(wider, {.missing = holdfast::on_missing::keep}), "/x/weight: expected float32[5], found float32[4]", "holdfast::resizable");
+  BOOST_TEST((wider.weight.size() == 5));
+  f.restore(holdfast::resizable(wider), {.missing = holdfast::on_missing::keep});
+  BOOST_TEST((wider.weight.size() == 4));
+}
+
+BOOST_AUTO_TEST_CASE(constants_are_saved_and_not_restored) {
+  const layer a = filled(3);
+  file f;
+  f.save(a);
+  layer b;
+  f.restore(b);
+  BOOST_TEST((a == b));
+  require_all(f.refusal(a), "/x/weight: expected an object that may change, found one bound as const");
+}
+
+BOOST_AUTO_TEST_CASE(sizes_beyond_what_a_file_has_are_errors) {
+  const blob a(100);
+  file f;
+  f.save(a);
+  entries size(f.path());
+  for (const std::uint64_t n : {std::uint64_t{1} << 60, std::uint64_t{1} << 32, std::uint64_t{101}, std::uint64_t{0}}) {
+    size.set("x/size", n);
+    size.write(f.path());
+    blob b(2);
+    const std::string refusal = f.refusal(b);
+    require_all(refusal, n > 1000 ? "/x/size: expected a number of elements that the file has, found " + std::to_string(n) : "/x/data: expected float64[" + std::to_string(n) + "], found float64[100]");
+    BOOST_TEST(b.end() - b.begin() == 2);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(references_that_lead_nowhere_are_errors) {
+  auto a = std::make_shared<node>();
+  a->next = std::make_shared<node>();
+  a->next->parent = a;
+  file f;
+  f.save(a);
+  entries text(f.path());
+  for (const std::string to : {"", "..", "../../..", "../../../../..", "../..//", "x", "../../next/next", "/"}) {
+    text.set("x/next/parent/reference", to);
+    text.write(f.path());
+    std::shared_ptr<node> b;
+    if (to == "..") {  // the object that has the pointer
+      f.restore(b);
+      BOOST_TEST((b->next->parent.lock() == b->next));
+    } else {
+      require_all(f.refusal(b), "/x/next/parent: expected a shared pointer that leads to /");
+      BOOST_TEST((b == nullptr));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(files_with_any_entry_altered_restore_or_are_refused_and_change_nothing) {
+  everything kinds;
+  kinds.l = filled(3), kinds.k = packed({1, 2}), kinds.s.text = "abc", kinds.w.text = "w";
+  containers held;
+  held.forward = {1, 2}, held.queue.push(3), held.many = {{1, "a"}}, held.by_pair[{1, 2}] = filled(2), held.either = "text", held.bits[3] = true, held.wide = L"ab";
+  pointers points;
+  points.a = points.b = std::make_shared<layer>(filled(2)), points.weak = points.a, points.made = std::make_unique<sized>(3), points.shared_made = std::make_shared<sized>(2);
+  family kin;
+  kin.first = kin.as_adam = std::make_shared<adam>(), kin.own = std::make_unique<sgd>(), kin.thing = std::make_shared<gadget>(), kin.list = {kin.first, nullptr}, kin.itself = std::make_shared<derived>();
+  auto nodes = std::make_shared<node>();
+  nodes->next = std::make_shared<node>(), nodes->next->parent = nodes, nodes->children = {nodes->next};
+  versioned version{1, 2};
+
+  const auto bind = [](auto&... x) {
+    holdfast::state s;
+    std::size_t i = 0;
+    (s.bind(std::string(1, static_cast<char>('a' + i++)), x), ...);
+    return s;
+  };
+  const support::folder folder;
+  holdfast::save(folder / "sound.h5", bind(kinds, held, points, kin, nodes, version));
+  const entries sound(folder / "sound.h5");
+  std::size_t refused = 0, tried = 0;
+  const auto attempt = [&](entries& altered) {
+    altered.write(folder / "altered.h5");
+    for (const bool filled_in : {false, true}) {
+      everything k;
+      containers h;
+      pointers p;
+      family q;
+      std::shared_ptr<node> n;
+      versioned v;
+      holdfast::state s = bind(k, h, p, q, n, v);
+      if (filled_in) holdfast::restore(folder / "sound.h5", s);
+      holdfast::save(folder / "before.h5", s);
+      ++tried;
+      try {
+        holdfast::restore(folder / "altered.h5", s);
+        if (n && n->next && n->next->next == n) n->next = nullptr;
+      } catch (const mismatch_error& e) {
+        ++refused;
+        BOOST_TEST(!e.differences().empty());
+        holdfast::save(folder / "after.h5", s);
+        BOOST_TEST((holdfast::compare(folder / "before.h5", folder / "after.h5").empty()));
+      }
+    }
+  };
+  for (std::size_t i = 0; i < sound.all.size(); ++i) {
+    BOOST_TEST_CONTEXT(sound.all[i].path) {
+      entries less = sound;
+      less.all.erase(less.all.begin() + static_cast<std::ptrdiff_t>(i));
+      attempt(less);
+      entries other = sound;
+      auto& e = other.all[i];
+      if (e.kind == holdfast::entry_kind::tensor && !e.bytes.empty()) {
+        for (std::byte& b : e.bytes) b ^= e.type == holdfast::dtype::boolean ? std::byte{1} : e.type == holdfast::dtype::string ? std::byte{2}
+                                                                                                                                : std::byte{0xff};
+      } else {
+        e = {e.path, holdfast::entry_kind::tensor, holdfast::dtype::uint8, holdfast::shape{}, std::vector<std::byte>(1)};
+        if (std::any_of(sound.all.begin(), sound.all.end(), [&](const auto& o) { return o.path.starts_with(e.path + "/"); })) continue;
+      }
+      attempt(other);
+      e.kind = holdfast::entry_kind::absent;
+      attempt(other);
+    }
+  }
+  BOOST_TEST_MESSAGE(tried << " files, " << refused << " refused");
+  BOOST_TEST(refused > tried / 2);
+}
+
+BOOST_AUTO_TEST_CASE(damage_is_found_in_any_entry_before_or_while_it_changes_something) {
+  family a;
+  a.first = std::make_shared<adam>(), a.own = std::make_unique<sgd>(), a.itself = std::make_shared<derived>();
+  a.first->rate = 0.5;
+  file f;
+  f.save(a);
+  const std::string sound = support::bytes_of(f.path());
+  const holdfast::checkpoint_file read(f.path());
+  for (const holdfast::entry& e : read.entries()) {
+    if (e.bytes == 0) continue;
+    support::flip_bit(f.path(), e.offset);
+    family b;
+    BOOST_CHECK_THROW(f.restore(b), holdfast::integrity_error);
+    BOOST_TEST((!b.first && !b.own && !b.itself), "found while it was planned");
+    support::write_bytes(f.path(), sound);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -29,11 +29,15 @@ namespace detail {
 template <has_cereal_functions T>
 struct fallback_traits<T> {
   static void visit(T& x, visitor& v) {
-    if (v.applying()) return v.at_once([&](visitor& now) { load(x, now); });
-    if (v.saving()) {
-      save(x, v);
-      return;
+    const auto compare = [&x](visitor& to) { return save(x, to); };
+    if (v.applying()) {
+      return v.at_once([&](visitor& now) {
+        if (now.held() == 0) now.compare(compare);  // it stays as it is, if that was asked for
+        else load(x, now);
+      });
     }
+    if (v.saving() || (v.planning() && v.held() == 0)) compare(v);
+    if (!v.planning() || v.held() == 0) return;
     if constexpr (cereal_loads<T>) {
       const auto stand_in = [](visitor& now) {
         if constexpr (std::default_initializable<T>) {
@@ -44,7 +48,7 @@ struct fallback_traits<T> {
           cereal_make(made, now, [](const auto&) {});
         }
       };
-      cereal_plan(v, std::default_initializable<T> || cereal_constructs<T>, [&] { return save(x, v); }, stand_in);
+      cereal_plan(v, std::default_initializable<T> || cereal_constructs<T>, [&] { return compare(v); }, stand_in);
     } else {
       v.problem("a type that cereal loads", "one that it only saves", "give it a load function, or bind a pointer to it that load_and_construct makes");
     }

@@ -83,6 +83,9 @@ class basic_immediate_walk final : public walk {
     return &made_.back().second;
   }
   void at_once(const std::string&, const std::function<void(walk&)>& load) override { load(*this); }
+  void compare(const std::string&, const std::function<void(walk&)>& visit) override {
+    check([&] { visit(checks_); });
+  }
   void accept(const std::string& path) override { checks_.accept(path); }
   std::string canonical(const std::string& path) override { return chosen_.canonical(path); }
   std::uint64_t held(const std::string& path) override { return chosen_.held(path); }

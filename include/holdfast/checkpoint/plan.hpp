@@ -146,8 +146,7 @@ class basic_plan_walk final : public walk {
     --attempts_;
     fit found = fit::whole;
     for (std::size_t i = differences; i < result_.differences.size(); ++i) {
-      const auto what = result_.differences[i].what;
-      if (what != difference::kind::missing && what != difference::kind::structure) found = fit::no;
+      if (result_.differences[i].what == difference::kind::shape) found = fit::no;
       else if (found == fit::whole) found = fit::structure;
     }
     if (found == fit::whole && !all_taken(path)) found = fit::structure;

@@ -29,8 +29,8 @@ enum class presence { unknown,
 /// How an object that was compared with a file fits it, see `visitor::fits`.
 enum class fit { whole,      ///< and the file has nothing else there
                  partly,     ///< but for what the restore was not asked for, or was told to keep where it is missing
-                 structure,  ///< the file has other parts
-                 no };       ///< a part that both have is of another type or shape
+                 structure,  ///< the file has other parts, or parts of other types
+                 no };       ///< a part that both have is of another shape
 
 namespace detail {
 
@@ -83,6 +83,7 @@ class walk {
     return fit::whole;
   }
   virtual void at_once(const std::string& /*path*/, const std::function<void(walk&)>&) {}
+  virtual void compare(const std::string& /*path*/, const std::function<void(walk&)>& visit) { visit(*this); }
   virtual void accept(const std::string& /*path*/) {}
   virtual std::string canonical(const std::string& path) { return path; }
   virtual std::uint64_t held(const std::string& /*path*/) { return 0; }
@@ -273,12 +274,23 @@ class visitor {
     });
   }
 
+  /// Calls `visit` with a visitor that only compares, also where this one restores at once.
+  template <class F>
+  void compare(F&& visit) {
+    pass_.compare(path_, [&](detail::walk& planning) {
+      visitor v(planning, path_);
+      v.resizable_ = resizable_, v.read_only_ = read_only_;
+      visit(v);
+    });
+  }
+
   /// Counts what the file has at and below the current path as restored: it is another name of what was.
   void accept() { pass_.accept(path_); }
   /// The path in the file of what is at the current path, the same for all names of shared data.
   std::string canonical() { return pass_.canonical(path_); }
   std::string canonical(const std::string& path) { return pass_.canonical(path); }
-  /// Entries and bytes that the file has at and below the current path, which bound the elements of any container there.
+  /// Entries and bytes that the file has at and below the current path and that the restore was asked for, which bound the
+  /// elements of any container there.
   std::uint64_t held() { return pass_.held(path_); }
   /// The one T that belongs to this pass over the state.
   template <class T>

@@ -240,8 +240,8 @@ void cereal_load_pointer(Pointer& pointer, std::type_identity<T>, visitor& v) {
   cereal_pass& pass = v.note<cereal_pass>();
   switch (v.present(pointer != nullptr)) {
     case presence::unknown:
-      if (pointer == nullptr) return;
-      break;
+      if (pointer != nullptr) v.compare([&](visitor& to) { cereal_save_pointee<T>(*pointer, to, is_shared); });
+      return;
     case presence::absent: pointer = nullptr; return;
     case presence::present: break;
   }
