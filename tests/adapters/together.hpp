@@ -1,9 +1,51 @@
 #pragma once
 /// Binds something of every adapter in one program, included after all of them: see `adapters` in tests/compile_check.py.
 #include <array>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 #include <holdfast/holdfast.hpp>
+
+#ifdef WITH_CEREAL
+#ifdef WITH_ARMADILLO
+namespace cereal {
+/// As mlpack has it: element by element. The traits of the Armadillo adapter come first.
+template <class Archive, class T>
+void save(Archive& archive, const arma::Mat<T>& m) {
+  static_assert(!std::is_same_v<Archive, holdfast::cereal_output_archive>);
+  for (const T& x : m) archive(x);
+}
+template <class Archive, class T>
+void load(Archive& archive, arma::Mat<T>& m) {
+  static_assert(!std::is_same_v<Archive, holdfast::cereal_input_archive>);
+  for (T& x : m) archive(x);
+}
+}  // namespace cereal
+#endif
+struct cereal_layer {
+  std::vector<float> weight;
+  std::shared_ptr<cereal_layer> next;
+#ifdef WITH_ARMADILLO
+  arma::fmat matrix;
+#endif
+#ifdef WITH_EIGEN
+  Eigen::MatrixXd eigen;
+#endif
+  virtual ~cereal_layer() = default;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(cereal::make_nvp("weight", weight), cereal::make_nvp("next", next));
+#ifdef WITH_ARMADILLO
+    archive(cereal::make_nvp("matrix", matrix));
+#endif
+#ifdef WITH_EIGEN
+    archive(cereal::make_nvp("eigen", eigen));
+#endif
+  }
+};
+CEREAL_REGISTER_TYPE(cereal_layer)
+#endif
 
 inline void bind_something_of_each(holdfast::state& s) {
   static std::vector<float> own(6);
@@ -14,6 +56,10 @@ inline void bind_something_of_each(holdfast::state& s) {
   static arma::field<arma::cube> armadillo_field;
   s.bind("armadillo/matrix", armadillo_matrix).bind("armadillo/fixed", armadillo_fixed).bind("armadillo/field", armadillo_field);
   s.bind("armadillo/generator", holdfast::armadillo_generator());
+#endif
+#ifdef WITH_CEREAL
+  static std::shared_ptr<cereal_layer> cereal_layers;
+  s.bind("cereal", cereal_layers);
 #endif
 #ifdef WITH_EIGEN
   static Eigen::MatrixXf eigen_matrix;

@@ -22,6 +22,10 @@ struct named {
 struct pointers {
   float** at;
 };
+/// Numbers in a variable of its own.
+struct variables {
+  int first = 1;
+};
 struct nothing {};
 struct identified {};
 struct node {
@@ -44,6 +48,15 @@ struct holdfast::traits<pointers> {
   static void visit(pointers& p, visitor& v) {
     v("a", tensor(p.at[0], {3}));
     v("b", tensor(p.at[1], {3}));
+  }
+};
+template <>
+struct holdfast::traits<variables> {
+  static void visit(variables& x, visitor& v) {
+    std::vector<int> variable{x.first, 2, 3};
+    v.transient("a", variable);
+    std::fill(variable.begin(), variable.end(), -1);
+    v.transient("b", variable);
   }
 };
 template <>
@@ -317,6 +330,24 @@ BOOST_AUTO_TEST_CASE(a_refreshed_manifest_is_a_new_one_or_says_that_it_cannot_be
   BOOST_TEST((together.refresh(tied) && same(together, manifest(tied))));
   where[1] = memory.data();
   BOOST_TEST(!together.refresh(tied));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_only_there_during_the_visit_is_copied) {
+  variables x;
+  holdfast::state s;
+  s.bind("x", x);
+  manifest m(s);
+  const auto content = [&](std::size_t i) {
+    const holdfast::tensor_view& view = m.items()[i].view;
+    std::vector<int> all(static_cast<std::size_t>(view.shape().elements()));
+    gather(view, 0, all.size(), reinterpret_cast<std::byte*>(all.data()));
+    return all;
+  };
+  BOOST_TEST_REQUIRE(m.items().size() == 2u);
+  BOOST_TEST((content(0) == std::vector<int>{1, 2, 3} && content(1) == std::vector<int>{-1, -1, -1}), "one memory, and no alias");
+  x.first = 5;
+  BOOST_TEST(m.refresh(s));
+  BOOST_TEST((content(0) == std::vector<int>{5, 2, 3}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

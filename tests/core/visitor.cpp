@@ -279,4 +279,30 @@ BOOST_AUTO_TEST_CASE(identities_and_problems_have_a_path) {
   BOOST_TEST((planned.lines == lines{"rng/engine is mt19937", "rng expected a, found b; c", "rng container"}));
 }
 
+BOOST_AUTO_TEST_CASE(what_is_only_there_during_the_visit_says_so) {
+  log saved(pass::save);
+  visitor v(saved, "x");
+  layer part;
+  v.transient("a", part);
+  v("b", part.bias);
+  v.below("c").here(part.bias);
+  BOOST_TEST(!v.set_transient(true));
+  v("d", part.bias);
+  BOOST_TEST((saved.lines == lines{"x/a/weight float32[]", "x/a/bias int32[]", "x/b int32[]", "x/c int32[]", "x/d int32[]"}));
+  std::vector<bool> transient;
+  for (const auto& h : saved.handles) transient.push_back(h.transient);
+  BOOST_TEST((transient == std::vector<bool>{true, true, false, false, true}));
+}
+
+BOOST_AUTO_TEST_CASE(a_pass_has_one_note_of_a_type) {
+  log saved(pass::save), other(pass::save);
+  visitor v(saved, "x");
+  v.note<int>() = 3;
+  BOOST_TEST(visitor(saved, "y").note<int>() == 3);
+  BOOST_TEST(visitor(saved, "y").note<long>() == 0);
+  BOOST_TEST(visitor(other, "y").note<int>() == 0);
+  saved.release();
+  BOOST_TEST(v.note<int>() == 0);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

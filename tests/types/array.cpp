@@ -3,6 +3,7 @@
 #include <complex>
 #include <limits>
 #include <numeric>
+#include <valarray>
 
 #include "round_trip.hpp"
 
@@ -122,6 +123,28 @@ BOOST_AUTO_TEST_CASE(a_column_major_matrix_comes_back_in_either_order) {
   BOOST_TEST(rows == by_rows, boost::test_tools::per_element());
   BOOST_TEST(again == columns, boost::test_tools::per_element());
   BOOST_TEST(backwards == reversed, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(value_arrays_are_tensors_and_empty_ones_take_the_size) {
+  std::valarray<double> numbers{1, -0.0, 3}, empty, other(2);
+  BOOST_TEST((std::equal(std::begin(numbers), std::end(numbers), std::begin(copy(numbers)))));
+  BOOST_TEST(copy(empty).size() == 0u);
+  file f;
+  f.save(numbers);
+  BOOST_TEST(f.refusal(other) == "\n  /x: expected float64[2], found float64[3]; give the program's object the file's size, or bind it empty or as holdfast::resizable(...) to take whatever size the file has");
+  f.restore(holdfast::resizable(other));
+  BOOST_TEST(other.size() == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(built_in_arrays_of_other_types_are_groups) {
+  scalars a[2][2]{}, b[2][2]{};
+  a[1][0].step = 10, a[0][1].step = 1;
+  file f;
+  f.save(a).restore(b);
+  BOOST_TEST((b[1][0] == a[1][0] && b[0][1] == a[0][1]));
+  BOOST_TEST(holdfast::checkpoint_file(f.path()).read<std::int64_t>("x/1/0/step") == 10);
+  scalars three[3][2]{};
+  support::require_all(f.refusal(three), "/x/2/0/step: expected int64[], not in the file");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

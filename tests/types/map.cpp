@@ -159,4 +159,14 @@ BOOST_AUTO_TEST_CASE(keys_that_were_not_asked_for_stay) {
   BOOST_TEST((m == saved));
 }
 
+BOOST_AUTO_TEST_CASE(equal_keys_of_a_multimap_keep_their_order) {
+  std::multimap<int, std::string> m{{2, "b"}, {1, "z"}, {1, "a"}, {1, "m"}}, other{{7, "x"}};
+  BOOST_TEST((copy(m) == m));
+  BOOST_TEST((copy(m, other) == m));
+  const std::multimap<int, std::string> none;
+  file f;
+  f.save(none).restore(other);
+  BOOST_TEST(other.empty());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

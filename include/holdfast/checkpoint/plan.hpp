@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,7 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/checkpoint/immediate.hpp>
 #include <holdfast/checkpoint/restore_options.hpp>
+#include <holdfast/checkpoint/selection.hpp>
 #include <holdfast/core/convert.hpp>
 #include <holdfast/core/device.hpp>
 #include <holdfast/core/error.hpp>
@@ -43,171 +48,9 @@ struct plan {
 
 namespace detail {
 
-/// A file as a restore sees it: selected, renamed, and sorted by the paths the program binds.
-template <class>
-class basic_selection {
- public:
-  struct item {
-    std::string_view path;  ///< as bound
-    const entry* source;
-  };
-  basic_selection(const basic_selection&) = delete;
-
-  /// Throws `error` for a pattern that is malformed or matches nothing and for renames that give one path twice.
-  basic_selection(const hdf5::reader& from, const restore_options& options) {
-    for (const std::string& p : options.only) only_.emplace_back(p);
-    for (const std::string& p : options.except) except_.emplace_back(p);
-    std::vector<renaming> renames;
-    for (const rename_rule& r : options.rename) {
-      renames.push_back({pattern(r.from), pattern(r.to)});
-      if (renames.back().from.wildcards() != renames.back().to.wildcards())
-        throw error("rename {\"" + r.from + "\", \"" + r.to + "\"}: expected the same wildcards on both sides");
-    }
-    std::vector<bool> used(renames.size());
-    items_.reserve(from.entries().size());
-    for (const entry& e : from.entries()) {
-      std::string_view path = e.path;
-      for (std::size_t i = 0; i < renames.size(); ++i) {
-        const auto captured = renames[i].from.captures(e.path);
-        if (!captured) continue;
-        path = *renamed_.emplace_back(std::make_unique<const std::string>(renames[i].to.filled(*captured)));
-        used[i] = true;
-        break;
-      }
-      if (selected(path)) items_.push_back({path, &e});
-    }
-    for (std::size_t i = 0; i < used.size(); ++i)
-      if (!used[i]) throw error(from.file() + ": rename from \"" + options.rename[i].from + "\" matches nothing in the file");
-    finish(from.file());
-  }
-
-  /// One part of a file: a path and everything below it.
-  basic_selection(const hdf5::reader& file, std::string_view part) {
-    if (const entry* e = file.find_alone(part); e != nullptr && e->kind == entry_kind::tensor) {
-      items_.push_back({e->path, e});
-      return;
-    }
-    for (const entry& e : file.entries())
-      if (within(e.path, part)) items_.push_back({e.path, &e});
-  }
-
-  /// Whether a path as bound is to be restored.
-  bool selected(std::string_view path) const {
-    const auto matches = [&](const pattern& p) { return p.matches(path); };
-    return (only_.empty() || std::any_of(only_.begin(), only_.end(), matches)) && std::none_of(except_.begin(), except_.end(), matches);
-  }
-
-  const std::vector<item>& items() const noexcept { return items_; }
-  const std::vector<pattern>& only() const noexcept { return only_; }
-
-  const entry* find(std::string_view path) const {
-    const item* const i = item_of(path);
-    return i != nullptr ? i->source : nullptr;
-  }
-
-  /// Programs mostly bind in the order of the names, or visit in that order: the one after the last found is tried first.
-  const item* item_of(std::string_view path) const {
-    if (next_ < items_.size() && items_[next_].path == path) return &items_[next_++];
-    const auto at = from(path);
-    if (at == items_.end() || at->path != path) return nullptr;
-    next_ = static_cast<std::size_t>(at - items_.begin()) + 1;
-    return &*at;
-  }
-
-  /// The items strictly below a path; `below` includes them and whatever sorts between.
-  template <class F>
-  void for_each_below(std::string_view path, F&& visit) const {
-    for (auto at = from(std::string(path) + "/"); at != items_.end() && at->path.size() > path.size() && at->path.starts_with(path) && at->path[path.size()] == '/'; ++at)
-      if (!visit(*at)) return;
-  }
-
-  bool any_below(std::string_view path) const {
-    bool any = false;
-    for_each_below(path, [&](const item&) {
-      any = true;
-      return false;
-    });
-    return any;
-  }
-
-  presence present(std::string_view path) const {
-    const entry* e = find(path);
-    if (e != nullptr) return e->kind == entry_kind::absent ? presence::absent : presence::present;
-    return any_below(path) ? presence::present : presence::unknown;
-  }
-
-  std::optional<std::pair<dtype, shape>> tensor(std::string_view path) const {
-    const entry* e = find(path);
-    if (e == nullptr || e->kind == entry_kind::group || e->kind == entry_kind::absent) return std::nullopt;
-    return std::pair(e->dtype, e->shape);
-  }
-
-  std::vector<std::string> children(const std::string& path) const {
-    std::vector<std::string> names;
-    for_each_below(path, [&](const item& i) {
-      const std::size_t start = path.size() + 1;
-      std::string name = decode_component(i.path.substr(start, i.path.find('/', start) - start));
-      if (names.empty() || names.back() != name) names.push_back(std::move(name));
-      return true;
-    });
-    // "a!" lies between "a" and "a/b", so that one name need not come in one piece.
-    sort(names);
-    names.erase(std::unique(names.begin(), names.end()), names.end());
-    return names;
-  }
-
-  /// The path in the file of the data that `path` names, the same for all names of shared data.
-  std::string canonical(const std::string& path) const {
-    if (const entry* e = find(path)) return e->alias_of.empty() ? e->path : e->alias_of;
-    std::string result = path;
-    for_each_below(path, [&](const item& i) {
-      const std::string_view rest = i.path.substr(path.size());
-      const std::string& target = i.source->alias_of.empty() ? i.source->path : i.source->alias_of;
-      if (target.ends_with(rest)) result = target.substr(0, target.size() - rest.size());
-      return false;
-    });
-    return result;
-  }
-
- private:
-  struct renaming {
-    pattern from, to;
-  };
-
-  void finish(const std::string& file) {
-    sort(items_, [](const item& a, const item& b) { return a.path < b.path; });
-    for (std::size_t i = 1; i < items_.size(); ++i)
-      if (items_[i].path == items_[i - 1].path && items_[i].source->kind != entry_kind::group)
-        throw error(file + ": /" + items_[i].source->path + " and /" + items_[i - 1].source->path + " are both renamed to /" + std::string(items_[i].path));
-  }
-
-  typename std::vector<item>::const_iterator from(std::string_view path) const {
-    return std::lower_bound(items_.begin(), items_.end(), path, [](const item& i, std::string_view p) { return i.path < p; });
-  }
-
-  std::vector<item> items_;
-  std::vector<std::unique_ptr<const std::string>> renamed_;  // the paths that are not those of entries
-  std::vector<pattern> only_, except_;
-  mutable std::size_t next_ = 0;
-};
-using selection = basic_selection<void>;
-
-/// The whole text of a string entry.
-template <class = void>
-std::string read_text(const hdf5::reader& from, const entry& e, bool verified) {
-  std::string text(e.bytes, '\0');
-  from.read(e, 0, e.bytes, reinterpret_cast<std::byte*>(text.data()));
-  if (verified) {
-    block_digest d = from.content_digest();
-    d.update(std::as_bytes(std::span(text)));
-    from.verify(e, d.finish());
-  }
-  return text;
-}
-
 /// The pass that compares a state with a file. It changes nothing of the state: what the restore would make is stood
 /// in for by default-constructed objects.
-template <class>
+template <class X>
 class basic_plan_walk final : public walk {
  public:
   basic_plan_walk(const hdf5::reader& from, const selection& chosen, const restore_options& options)
@@ -235,12 +78,18 @@ class basic_plan_walk final : public walk {
     return std::move(result_);
   }
 
+  /// The differences found since.
+  const std::vector<difference>& recorded() const noexcept { return result_.differences; }
+
   /// What is restored, in the order in which it is visited.
   const std::vector<match>& matches() const noexcept { return matches_; }
 
  private:
   void tensor(const std::string& path, const tensor_handle& object) override {
-    if (!chosen_.selected(path)) return;
+    if (!chosen_.selected(path)) {
+      partly_ = true;
+      return;
+    }
     tensor_view view = object.view(object.object);
     const auto expected = [&] { return describe(view.dtype(), view.shape()); };
     const auto* const of = take(path, expected);
@@ -273,7 +122,9 @@ class basic_plan_walk final : public walk {
     } else if (const std::string why = misplaced(view); !why.empty()) {
       differ(difference::kind::place, path, "a tensor in " + name(wanted), why);
     }
-    const void* const where = view.bytes() != 0 ? view.data() : object.object;
+    const void* const where = object.transient ? nullptr : view.bytes() != 0 ? view.data()
+                                                                             : object.object;
+    if (object.transient) view = {};
     matches_.push_back({of, converts, std::move(view), where});
   }
 
@@ -288,6 +139,65 @@ class basic_plan_walk final : public walk {
   void absent(const std::string&) override {}
   void missing(const std::string& path) override {
     if (chosen_.selected(path)) report_missing(path, "a group or dataset");
+  }
+
+  /// Undoes what an attempt recorded if it shows that something else is to be compared.
+  fit fits(const std::string& path, const std::function<void()>& compare) override {
+    const std::size_t differences = result_.differences.size(), missing = result_.missing.size(), matches = matches_.size(), marks = marks_.size();
+    const bool outer = std::exchange(partly_, false);
+    ++attempts_;
+    compare();
+    --attempts_;
+    fit found = fit::whole;
+    for (std::size_t i = differences; i < result_.differences.size(); ++i) {
+      if (result_.differences[i].what == difference::kind::shape) found = fit::no;
+      else if (found == fit::whole) found = fit::structure;
+    }
+    if (found == fit::whole && !all_taken(path)) found = fit::structure;
+    if (found == fit::whole && partly_) found = fit::partly;
+    partly_ = partly_ || outer;
+    if (found == fit::whole) return found;
+    result_.differences.resize(differences);
+    result_.missing.resize(missing);
+    matches_.erase(matches_.begin() + static_cast<std::ptrdiff_t>(matches), matches_.end());
+    for (; marks_.size() > marks; marks_.pop_back()) taken_[marks_.back()] = false;
+    return found;
+  }
+
+  void at_once(const std::string& path, const std::function<void(walk&)>& load) override {
+    basic_immediate_walk<X> now(from_, chosen_, options_, *this, nullptr);
+    try {
+      load(now);
+    } catch (const typename basic_immediate_walk<X>::differs&) {
+    } catch (const io_error&) {
+      throw;
+    } catch (const format_error&) {
+      throw;
+    } catch (const integrity_error&) {
+      throw;
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception& e) {
+      differ(difference::kind::structure, path, "what the program's own code can load", e.what());
+    }
+  }
+  std::size_t differences() const override { return result_.differences.size(); }
+  void accept(const std::string& path) override {
+    if (const auto* const i = chosen_.item_of(path)) mark(i);
+    chosen_.for_each_below(path, [&](const auto& i) {
+      mark(&i);
+      return true;
+    });
+  }
+  std::string canonical(const std::string& path) override { return chosen_.canonical(path); }
+  std::uint64_t held(const std::string& path) override { return chosen_.held(path); }
+
+  bool all_taken(const std::string& path) const {
+    const auto taken = [&](const selection::item& i) { return i.source->kind == entry_kind::group || taken_[static_cast<std::size_t>(&i - chosen_.items().data())]; };
+    const auto* const i = chosen_.item_of(path);
+    bool all = i == nullptr || taken(*i);
+    chosen_.for_each_below(path, [&](const auto& item) { return all = all && taken(item); });
+    return all;
   }
 
   presence present(const std::string& path) override {
@@ -330,9 +240,14 @@ class basic_plan_walk final : public walk {
     return nullptr;
   }
 
-  void mark(const selection::item* i) { taken_[static_cast<std::size_t>(i - chosen_.items().data())] = true; }
+  void mark(const selection::item* i) {
+    const auto n = static_cast<std::size_t>(i - chosen_.items().data());
+    if (attempts_ != 0 && !taken_[n]) marks_.push_back(n);
+    taken_[n] = true;
+  }
 
   void report_missing(const std::string& path, std::string expected) {
+    partly_ = true;
     if (options_.missing == on_missing::keep) result_.missing.push_back(path);
     else differ(difference::kind::missing, path, std::move(expected), "", "pass .missing = holdfast::on_missing::keep to leave it as it is");
   }
@@ -367,7 +282,7 @@ class basic_plan_walk final : public walk {
       for (std::size_t j = i + 1; j < all.size() && all[j]->where == all[i]->where; ++j) {
         const match &a = *all[i], &b = *all[j];
         const std::string one(a.of->path), other(b.of->path);
-        if (a.of->source->bytes + b.of->source->bytes == 0 || !same_memory(a.view, b.view) || chosen_.canonical(one) == chosen_.canonical(other)) continue;
+        if (a.where == nullptr || a.of->source->bytes + b.of->source->bytes == 0 || !same_memory(a.view, b.view) || chosen_.canonical(one) == chosen_.canonical(other)) continue;
         differ(difference::kind::aliasing, other, "one tensor with /" + one, "a tensor of its own", "restore one of them with .only or .except, or bind them apart");
       }
     }
@@ -377,7 +292,10 @@ class basic_plan_walk final : public walk {
   const selection& chosen_;
   const restore_options& options_;
   plan result_;
-  std::vector<bool> taken_;  // of the items chosen
+  std::vector<bool> taken_;         // of the items chosen
+  std::vector<std::size_t> marks_;  // those taken by attempts that may be undone
+  std::size_t attempts_ = 0;
+  bool partly_ = false;  // something was left as it is
   std::vector<match> matches_;
 };
 using plan_walk = basic_plan_walk<void>;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/checkpoint/immediate.hpp>
 #include <holdfast/checkpoint/open.hpp>
 #include <holdfast/checkpoint/plan.hpp>
 #include <holdfast/checkpoint/restore_options.hpp>
@@ -46,10 +47,14 @@ struct assignment {
 
 /// The pass that makes the structure a restore needs: containers and tensors get the file's sizes, null pointers get
 /// objects. It collects where the bytes go and what has to run after them.
-template <class>
+template <class X>
 class basic_apply_walk final : public walk {
  public:
-  basic_apply_walk(const selection& chosen, const placement& place) : walk(pass::apply), chosen_(chosen), place_(place) { assignments_.reserve(chosen.items().size()); }
+  /// `planning` is the pass that planned this restore.
+  basic_apply_walk(const hdf5::reader& from, const selection& chosen, const restore_options& options, walk& planning)
+      : walk(pass::apply), chosen_(chosen), place_(options.place), now_(from, chosen, options, planning, this) {
+    assignments_.reserve(chosen.items().size());
+  }
 
   const std::vector<assignment>& assignments() const noexcept { return assignments_; }
 
@@ -64,17 +69,7 @@ class basic_apply_walk final : public walk {
     const auto* const of = chosen_.selected(path) ? chosen_.item_of(path) : nullptr;
     if (of == nullptr) return;
     const entry* const e = of->source;
-    tensor_view view = object.view(object.object);
-    if (place_ && object.place != nullptr && place_(path, e->place) != view.space()) {
-      object.place(object.object, place_(path, e->place));
-      view = object.view(object.object);
-    }
-    if (view.shape() != e->shape) {
-      object.resize(object.object, e->shape);
-      view = object.view(object.object);
-      if (view.shape() != e->shape) throw error("/" + path + ": traits resize gave " + view.shape().text() + ", expected " + e->shape.text());
-    }
-    assignments_.push_back({of->path, e, std::move(view)});
+    assignments_.push_back({of->path, e, fitted<X>(object, path, *e, place_)});
   }
   void container(const std::string&) override {}
   void absent(const std::string&) override {}
@@ -85,9 +80,13 @@ class basic_apply_walk final : public walk {
   std::vector<std::string> children(const std::string& path) override { return chosen_.children(path); }
   void defer(restore_order order, std::function<void()> run) override { deferred_.push_back({order, std::move(run)}); }
   std::shared_ptr<void>* made(const std::string& path, const void* type) override { return &made_[{chosen_.canonical(path), type}]; }
+  void at_once(const std::string&, const std::function<void(walk&)>& load) override { load(now_); }
+  std::string canonical(const std::string& path) override { return chosen_.canonical(path); }
+  std::uint64_t held(const std::string& path) override { return chosen_.held(path); }
 
   const selection& chosen_;
   const placement& place_;
+  basic_immediate_walk<X> now_;
   std::vector<assignment> assignments_;
   struct deferred {
     restore_order order;
@@ -134,12 +133,14 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
   restore_report report{.file = from.file(), .step = from.step(), .sealed = from.sealed(), .verified = verified};
   report.missing = std::move(decided.missing);
   report.unexpected = std::move(decided.unexpected);
-  std::size_t total = planning.matches().size();
+  const std::size_t planned = planning.matches().size();
+  std::size_t total = planned;
   basic_device_targets<X> devices;
   std::optional<basic_transfers<X>> content;
-  const auto so_far = [&] { return partly(content ? content->done() : 0, total); };
+  const auto at_once = [&] { return std::span(planning.matches()).subspan(planned); };  // what was read while it was visited
+  const auto so_far = [&] { return partly((content ? content->done() : 0) + at_once().size(), total); };
   try {
-    basic_apply_walk<X> made(chosen, options.place);
+    basic_apply_walk<X> made(from, chosen, options, planning);
     bound.visit(made);
     std::map<std::string_view, const assignment*> owners;  // by the path in the file whose data it is
     std::vector<transfer> reads;
@@ -160,7 +161,13 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
       if (!tied) reads.push_back({t.source, &t.target});
       if (!tied && !is_first) report.untied.emplace_back(t.path);
     }
-    total = reads.size();
+    for (const auto& m : at_once()) {
+      report.restored.emplace_back(m.of->path);
+      if (m.converts) report.converted.emplace_back(m.of->path);
+      report.verified = report.verified && from.has_digest(*m.of->source);
+      report.bytes += m.of->source->bytes;
+    }
+    total = reads.size() + at_once().size();
     for (const transfer& t : reads) report.bytes += t.source->bytes;
     devices.meet(reads, from.digest_block());
     content.emplace(from, reads, options.verify == verify::during, devices.slots());
@@ -170,6 +177,10 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
     made.finish(restore_order::normal);
     bound.run_after_restore();
     made.finish(restore_order::random);
+  } catch (const typename basic_immediate_walk<X>::differs&) {
+    const difference& d = planning.recorded().back();
+    throw error(from.file() + ": /" + d.path + ": expected " + d.expected + ", found " + (d.found.empty() ? "nothing" : d.found) +
+                " while the program's own code loaded it, which asked for something else than when the restore was planned" + so_far());
   } catch (const integrity_error& e) {
     throw integrity_error(std::string(e.what()) + so_far());
   } catch (const format_error& e) {

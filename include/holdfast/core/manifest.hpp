@@ -94,6 +94,7 @@ class basic_manifest final : public walk {
  private:
   void tensor(const std::string& path, const tensor_handle& object) override {
     tensor_view view = object.view(object.object);
+    if (object.transient) view = copy_of(view);
     if (refreshing_) return refresh_tensor(path, std::move(view));
     if (view.bytes() != 0) {
       if (const item* first = tied(view)) return add_alias(path, first->entry.path);
@@ -101,6 +102,13 @@ class basic_manifest final : public walk {
     }
     entry e{.path = path, .dtype = view.dtype(), .shape = view.shape(), .bytes = view.bytes(), .place = view.space()};
     add(std::move(e), std::move(view));
+  }
+
+  tensor_view copy_of(const tensor_view& view) {
+    const std::shared_ptr<std::byte[]> copy(new std::byte[view.bytes() + 1]);
+    gather(view, 0, static_cast<std::uint64_t>(view.shape().elements()), copy.get());
+    keep(copy);
+    return tensor_view(copy.get(), view.dtype(), view.shape(), {}, view.space());
   }
 
   void refresh_tensor(const std::string& path, tensor_view view) {

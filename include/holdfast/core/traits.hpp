@@ -26,9 +26,17 @@ namespace holdfast {
 
 class visitor;
 
+namespace detail {
+
+/// What the traits of a type are for which nobody specialised them: nothing, but where an adapter takes types by what they can do.
+template <class T>
+struct fallback_traits {};
+
+}  // namespace detail
+
 /// See the top of this header. The specialisation must be visible wherever T is first bound or visited.
 template <class T>
-struct traits;
+struct traits : detail::fallback_traits<T> {};
 
 template <class T>
 concept tensor_like = requires(T& object) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -25,6 +26,12 @@ enum class presence { unknown,
                       absent,
                       present };
 
+/// How an object that was compared with a file fits it, see `visitor::fits`.
+enum class fit { whole,      ///< and the file has nothing else there
+                 partly,     ///< but for what the restore was not asked for, or was told to keep where it is missing
+                 structure,  ///< the file has other parts, or parts of other types
+                 no };       ///< a part that both have is of another shape
+
 namespace detail {
 
 /// A tensor-form object without its type.
@@ -34,9 +41,13 @@ struct tensor_handle {
   void (*resize)(void*, const shape&);  // null: it cannot
   bool any_size;                        // takes another size even when it is not empty
   bool read_only;
+  bool transient = false;                                // its memory is only there during the visit
   bool (*accepts)(const void*, const shape&) = nullptr;  // whether resize can give a shape; null: one of the same rank
   void (*place)(void*, memory_space) = nullptr;          // null: it stays where it is
 };
+
+template <class T>
+inline constexpr char type_tag = 0;
 
 /// What one pass over a state does with what the visitor meets: describe it for a save, plan a restore, or make the
 /// structure a restore needs.
@@ -67,6 +78,19 @@ class walk {
   virtual void problem(const std::string&, std::string /*expected*/, std::string /*found*/, std::string /*advice*/) {}
   virtual void defer(restore_order, std::function<void()>) {}
 
+  /// See the functions of the same names of `visitor`.
+  virtual fit fits(const std::string& /*path*/, const std::function<void()>& compare) {
+    compare();
+    return fit::whole;
+  }
+  virtual void at_once(const std::string& /*path*/, const std::function<void(walk&)>&) {}
+  virtual void compare(const std::string& /*path*/, const std::function<void(walk&)>& visit) { visit(*this); }
+  virtual void accept(const std::string& /*path*/) {}
+  virtual std::string canonical(const std::string& path) { return path; }
+  virtual std::uint64_t held(const std::string& /*path*/) { return 0; }
+  /// How many differences were reported.
+  virtual std::size_t differences() const { return 0; }
+
   /// On save: whether an object of that address and type was visited before; this path becomes a second name of it.
   virtual bool seen(const std::string& /*path*/, const void* /*address*/, const void* /*type*/) { return false; }
   /// On apply: the object of that type that was made for the same data of the file under another name.
@@ -74,17 +98,27 @@ class walk {
 
   void keep(std::shared_ptr<void> object) { kept_.push_back(std::move(object)); }
   /// Gives up what was kept.
-  std::vector<std::shared_ptr<void>> release() { return std::exchange(kept_, {}); }
+  std::vector<std::shared_ptr<void>> release() {
+    notes_.clear();
+    return std::exchange(kept_, {});
+  }
+
+  /// The one T of this pass, made when it is first asked for.
+  template <class T>
+  T& note() {
+    for (auto& [tag, object] : notes_)
+      if (tag == &type_tag<T>) return *static_cast<T*>(object.get());
+    notes_.emplace_back(&type_tag<T>, std::make_shared<T>());
+    return *static_cast<T*>(notes_.back().second.get());
+  }
 
   std::size_t binding = 0;  ///< which binding of the state is being visited
 
  private:
   pass kind_;
   std::vector<std::shared_ptr<void>> kept_;
+  std::vector<std::pair<const void*, std::shared_ptr<void>>> notes_;
 };
-
-template <class T>
-inline constexpr char type_tag = 0;
 
 }  // namespace detail
 
@@ -208,6 +242,71 @@ class visitor {
     pass_.problem(path_, std::move(expected), std::move(found), std::move(advice));
   }
 
+  /// Visits a part whose memory is only there during the visit: a save copies what it holds.
+  template <class T>
+  void transient(std::string_view name, T& part) {
+    const scope below(*this, name);
+    const bool outer = std::exchange(transient_, true);
+    here(part);
+    transient_ = outer;
+  }
+  bool transient() const noexcept { return transient_; }
+  /// The same for what is visited from now on, and how it was.
+  bool set_transient(bool to) noexcept { return std::exchange(transient_, to); }
+
+  /// Types whose own code reads as it goes, as `load` functions do, restore in three steps: while the restore is planned, `fits`
+  /// compares the live object with the file; where the file has other parts, an object that stands in for it is restored
+  /// `at_once`, which reports what the file lacks; and the live object is restored `at_once` when the plan holds.
+  ///
+  /// `fits` calls `compare`, which visits the object, and says whether that is all that the file has here. If it is not, what
+  /// was reported is forgotten.
+  template <class F>
+  fit fits(F&& compare) {
+    return pass_.fits(path_, std::forward<F>(compare));
+  }
+  /// Calls `load` with a visitor for the current path that brings everything it visits to the file's state before it returns,
+  /// sizes included. A difference that it meets ends `load` by an exception, and is reported. Does nothing while saving.
+  template <class F>
+  void at_once(F&& load) {
+    pass_.at_once(path_, [&](detail::walk& now) {
+      visitor v(now, path_);
+      v.resizable_ = true;
+      load(v);
+    });
+  }
+
+  /// Calls `visit` with a visitor that only compares, also where this one restores at once.
+  template <class F>
+  void compare(F&& visit) {
+    pass_.compare(path_, [&](detail::walk& planning) {
+      visitor v(planning, path_);
+      v.resizable_ = resizable_, v.read_only_ = read_only_;
+      visit(v);
+    });
+  }
+
+  /// Counts what the file has at and below the current path as restored: it is another name of what was.
+  void accept() { pass_.accept(path_); }
+  /// The path in the file of what is at the current path, the same for all names of shared data.
+  std::string canonical() { return pass_.canonical(path_); }
+  std::string canonical(const std::string& path) { return pass_.canonical(path); }
+  /// Entries and bytes that the file has at and below the current path and that the restore was asked for, which bound the
+  /// elements of any container there.
+  std::uint64_t held() { return pass_.held(path_); }
+  /// The one T that belongs to this pass over the state.
+  template <class T>
+  T& note() { return pass_.note<T>(); }
+  /// A visitor for a part, for a visit that comes later.
+  visitor below(std::string_view name) const {
+    visitor v(*this);
+    if (!v.path_.empty()) v.path_ += '/';
+    v.path_ += name;
+    return v;
+  }
+  /// On save: whether an object of that address and type was visited before; this path is then a second name of it. Keep what
+  /// may be gone before the pass ends.
+  bool seen(const void* address, const void* type) { return pass_.seen(path_, address, type); }
+
   /// Visits what a pointer that may share its object with others points to; the second pointer to one object becomes a
   /// second name of it in the file, and comes back pointing to the object of the first.
   template <class T>
@@ -247,6 +346,7 @@ class visitor {
   bool saving() const noexcept { return pass_.kind() == detail::walk::pass::save; }
   bool planning() const noexcept { return pass_.kind() == detail::walk::pass::plan; }
   bool applying() const noexcept { return pass_.kind() == detail::walk::pass::apply && !read_only_; }
+  bool read_only() const noexcept { return read_only_; }
   const std::string& path() const noexcept { return path_; }
 
  private:
@@ -270,7 +370,7 @@ class visitor {
 
   template <class T>
   detail::tensor_handle handle(T& object) const {
-    detail::tensor_handle h{&object, [](void* p) { return tensor_view(traits<T>::view(*static_cast<T*>(p))); }, nullptr, resizable_, read_only_};
+    detail::tensor_handle h{&object, [](void* p) { return tensor_view(traits<T>::view(*static_cast<T*>(p))); }, nullptr, resizable_, read_only_, transient_};
     if constexpr (requires(T& t, const shape& s) { traits<T>::resize(t, s); })
       h.resize = [](void* p, const shape& s) { traits<T>::resize(*static_cast<T*>(p), s); };
     if constexpr (requires(const T& t, const shape& s) { { traits<T>::accepts(t, s) } -> std::convertible_to<bool>; })
@@ -284,7 +384,7 @@ class visitor {
 
   detail::walk& pass_;
   std::string path_;
-  bool read_only_ = false, resizable_ = false;
+  bool read_only_ = false, resizable_ = false, transient_ = false;
 };
 
 template <class T>

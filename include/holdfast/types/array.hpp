@@ -39,6 +39,23 @@ struct traits<T[N]> {
   }
 };
 
+/// Of anything else it is a group of its elements.
+template <class T, std::size_t N>
+  requires(!element<std::remove_all_extents_t<T>>)
+struct traits<T[N]> {
+  static void visit(T (&a)[N], visitor& v) {
+    for (std::size_t i = 0; i < N; ++i) v(std::to_string(i), a[i]);
+  }
+};
+
+/// A std::valarray of numbers is a 1-d tensor. Restore sizes an empty one.
+template <class V>
+  requires(detail::standard<V, "valarray"> && element<typename V::value_type>)
+struct traits<V> {
+  static tensor_view view(V& v) { return tensor_view(v.size() != 0 ? &v[0] : nullptr, {static_cast<std::int64_t>(v.size())}); }
+  static void resize(V& v, const shape& s) { v.resize(static_cast<std::size_t>(s[0])); }
+};
+
 /// A std::span of numbers is a 1-d tensor of what it refers to.
 template <element T, std::size_t N>
 struct traits<std::span<T, N>> {

@@ -13,6 +13,8 @@
 
 #include <holdfast/core/path.hpp>
 #include <holdfast/core/visitor.hpp>
+#include <holdfast/types/tuple.hpp>
+#include <holdfast/types/vector.hpp>
 
 namespace holdfast {
 namespace detail {
@@ -71,7 +73,37 @@ struct mapping {
   }
 };
 
+/// Pairs of a multimap, in its order.
+template <class K, class V>
+struct pairs {
+  std::vector<std::pair<K, V>> all;
+};
+
 }  // namespace detail
+
+template <class K, class V>
+struct traits<detail::pairs<K, V>> {
+  static void visit(detail::pairs<K, V>& p, visitor& v) { v.resizable(p.all); }
+};
+
+/// A group of its pairs, numbered in its order, which equal keys keep. It always becomes what the file has.
+template <class M>
+  requires(detail::standard<M, "multimap"> && std::copy_constructible<typename M::mapped_type>)
+struct traits<M> {
+  using pairs = detail::pairs<typename M::key_type, typename M::mapped_type>;
+  static void visit(M& m, visitor& v) {
+    v.value(
+        [&m] {
+          pairs p;
+          p.all.assign(m.begin(), m.end());
+          return p;
+        },
+        [&m](pairs&& p) {
+          m.clear();
+          for (auto& pair : p.all) m.emplace_hint(m.end(), std::move(pair));
+        });
+  }
+};
 
 template <class M>
   requires(detail::standard<M, "map", "unordered_map"> && detail::map_key<typename M::key_type>)

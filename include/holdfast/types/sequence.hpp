@@ -43,7 +43,7 @@ template <class C>
 struct traits<C> : detail::sequence<C> {};
 
 template <class C>
-  requires(detail::standard<C, "set", "unordered_set">)
+  requires(detail::standard<C, "set", "unordered_set"> && requires(const typename C::value_type& x) { x < x; })
 struct traits<C> : detail::gathered_set<C> {};
 
 }  // namespace holdfast
