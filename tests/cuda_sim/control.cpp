@@ -75,6 +75,7 @@ void reset(const configuration& options) {
   ++m.generation;
   m.random.seed(options.seed);
   m.streams.clear();
+  m.host_functions.clear();
   m.events.clear();
   m.legacy.clear();
   const auto devices = static_cast<std::size_t>(options.devices);

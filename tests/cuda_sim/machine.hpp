@@ -89,14 +89,16 @@ struct operation {
   std::chrono::steady_clock::time_point done_at = {};
 };
 
-/// Pages of pinned memory that the host may not touch, or not write.
+/// Pages of pinned memory that the host may not touch, or not write, before it has waited for operations that use them.
 struct guarded {
-  extent pages;
-  bool writes;  ///< the operation does
-  moment when;
-  std::shared_ptr<const std::string> what;
-  std::vector<operation_ptr> after;  ///< host functions that come first, and may touch it
-  int open = 0;                      ///< by how many operations that happen right now
+  struct user {
+    bool writes;
+    moment when;
+    std::shared_ptr<const std::string> what;
+    std::vector<operation_ptr> after;  ///< host functions that come first, and may touch them
+  };
+  std::vector<user> users;
+  int open = 0;  ///< how many operations are using them right now
 };
 
 enum class place { pageable,
@@ -144,8 +146,9 @@ struct machine {
 
   std::vector<std::unique_ptr<CUstream_st>> streams;
   std::vector<std::unique_ptr<CUevent_st>> events;
-  std::vector<CUstream_st*> legacy;  ///< by device
-  std::uint64_t streams_made = 0;    ///< by the program
+  std::vector<operation_ptr> host_functions;  ///< not done yet
+  std::vector<CUstream_st*> legacy;           ///< by device
+  std::uint64_t streams_made = 0;             ///< by the program
   std::vector<CUmemPoolHandle_st> pools;
   std::vector<cudaError_t> broken;  ///< by device: the error that sticks
   std::set<std::pair<int, int>> peers;
@@ -161,7 +164,7 @@ struct machine {
   // What happened.
   vector_clock host;  ///< what the host's threads know
   history accesses;
-  std::vector<guarded> guards;
+  interval_map<guarded> guards;
   std::uint64_t numbers = 0;  ///< of operations and host accesses
   std::vector<std::string> violations;
   std::set<std::pair<std::string, std::string>> told;

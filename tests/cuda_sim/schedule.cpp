@@ -24,7 +24,10 @@ void done(const operation_ptr& o) {
   for (const extent e : o->touches) close_guards(e);
   o->touches.clear();
   o->stream->queue.pop_front();
-  if (o->runs == engine::host_function) guard_after_host_function();
+  if (o->runs == engine::host_function) {
+    std::erase(m.host_functions, o);
+    guard_after_host_function();
+  }
   m.progress.notify_all();
 }
 
@@ -47,11 +50,9 @@ void run_all(lock& l);
 
 void start(const operation_ptr&);
 
-// Starts the first of the host functions that wait to be forced: a program may wait for one without calling CUDA.
+// A program may wait for a host function without calling CUDA.
 void nudge_host_functions() {
-  for (const auto& s : the_machine().streams)
-    for (const operation_ptr& o : s->queue)
-      if (o->runs == engine::host_function && o->state == operation::queued) return nudge(o);
+  for (const auto functions = the_machine().host_functions; const operation_ptr& o : functions) nudge(o);
 }
 
 void serve(worker& w, engine what) {
@@ -167,7 +168,10 @@ operation_ptr make_operation(CUstream_st& s, const std::string& what, const oper
 void submit(const operation_ptr& o, lock& l) {
   o->stream->queue.push_back(o);
   o->stream->last = o;
-  if (o->runs == engine::host_function) worker_for(*o);
+  if (o->runs == engine::host_function) {
+    worker_for(*o);
+    the_machine().host_functions.push_back(o);
+  }
   if (the_machine().options.schedule == schedule::eager) run_all(l);
 }
 
@@ -224,6 +228,7 @@ void finish_device(int device, lock& l) {
 
 void stop_workers(lock& l) {
   machine& m = the_machine();
+  std::erase_if(m.host_functions, [](const operation_ptr& o) { return o->state == operation::queued; });
   for (const auto& s : m.streams) {
     // What runs is waited for, what only waits is dropped.
     std::deque<operation_ptr> dropped;
