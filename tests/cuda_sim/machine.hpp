@@ -75,8 +75,9 @@ enum class engine { at_once,
 struct operation {
   accessor who;
   CUstream_st* stream;
-  std::vector<operation_ptr> after;  ///< what must be done first; emptied when this is done
-  std::vector<extent> touches = {};  ///< memory as the program knows it
+  std::vector<operation_ptr> after;                    ///< what must be done first; emptied when this is done
+  std::vector<extent> touches = {};                    ///< memory as the program knows it
+  std::vector<std::shared_ptr<std::byte>> keeps = {};  ///< that memory, should the program free it too early
   engine runs = engine::at_once;
   bool copy = false;
   bool always = false;  ///< its work is done even on a broken device
@@ -113,15 +114,17 @@ struct allocation {
   std::uintptr_t begin;  ///< as the program knows it
   std::size_t size;
   std::byte* bytes;  ///< where they are; the same but for device memory
-  std::string made_by;
+  std::string made_by = {};
+  std::shared_ptr<std::byte> owner = {};  ///< of the bytes, unless they are registered
   bool registered = false, stream_ordered = false;
-  bool freed = false;  ///< by an operation that is still enqueued
+  bool freed = false;  ///< by an operation that is still enqueued, or for good
 };
 
 /// A thread that runs operations one after the other.
 struct worker {
   std::deque<operation_ptr> queue;
   std::condition_variable wakes;
+  std::chrono::steady_clock::time_point free_at = {};  ///< when a throttled copy would end that ran just as long as it should
   bool ends = false;
   std::thread thread;
 };
@@ -246,34 +249,37 @@ void note_host_access(const std::string& what, const void* address, std::size_t 
 /// The host has waited for what this clock knows.
 void host_waited_for(const vector_clock&);
 
-/// Runs the body of a CUDA function: counts the call, makes it fail where that is asked for, gives every other call a chance to make progress, keeps the
-/// error. `sticks`: whether it returns the error of a broken device.
+/// What a function does on a broken device: nothing but return its error; its work all the same, and then return it; not care.
+enum class on_broken { refuse,
+                       proceed,
+                       ignore };
+
+/// Runs the body of a CUDA function: counts the call, makes it fail where that is asked for, gives what is enqueued a chance to happen, keeps the error.
 template <class F>
-cudaError_t call(const char* function, F&& body, bool sticks = true);
+cudaError_t call(const char* function, F&& body, on_broken = on_broken::refuse);
 
 /// The same for a function that has a stream: also what sticks to the stream's device counts.
 template <class F>
-cudaError_t stream_call(const char* function, cudaStream_t handle, bool per_thread, F&& body) {
+cudaError_t stream_call(const char* function, cudaStream_t handle, bool per_thread, F&& body, on_broken how = on_broken::refuse) {
   return call(function, [&](lock& l) {
     CUstream_st* const s = stream_of(handle, per_thread);
     if (s == nullptr) return cudaErrorInvalidResourceHandle;
-    if (const cudaError_t stuck = error_of(s->device); stuck != cudaSuccess) return stuck;
+    if (const cudaError_t stuck = error_of(s->device); stuck != cudaSuccess && how == on_broken::refuse) return stuck;
     const cudaError_t error = body(*s, l);
-    return error != cudaSuccess ? error : error_of(s->device);
-  });
+    return error != cudaSuccess ? error : error_of(s->device); }, how);
 }
 
-cudaError_t begin_call(const char* function, bool sticks, lock&);
+cudaError_t begin_call(const char* function, on_broken, lock&);
 cudaError_t end_call(cudaError_t, lock&);
 
 template <class F>
-cudaError_t call(const char* function, F&& body, bool sticks) {
+cudaError_t call(const char* function, F&& body, on_broken how) {
   lock l(the_machine().mutex);
-  cudaError_t error = begin_call(function, sticks, l);
+  cudaError_t error = begin_call(function, how, l);
   if (error == cudaSuccess) {
     error = body(l);
     // An error that an operation meets while a call waits for it is that call's.
-    if (sticks && error == cudaSuccess) error = error_of(this_thread().device);
+    if (how != on_broken::ignore && error == cudaSuccess) error = error_of(this_thread().device);
   }
   return end_call(error, l);
 }

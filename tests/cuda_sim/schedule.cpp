@@ -23,6 +23,7 @@ void done(const operation_ptr& o) {
   o->staging = {};
   for (const extent e : o->touches) close_guards(e);
   o->touches.clear();
+  o->keeps.clear();
   o->stream->queue.pop_front();
   if (o->runs == engine::host_function) {
     std::erase(m.host_functions, o);
@@ -33,9 +34,10 @@ void done(const operation_ptr& o) {
 
 bool broken(const operation& o) { return error_of(o.stream->device) != cudaSuccess; }
 
-void copy_throttled(const operation& o, double bytes_per_second) {
+void copy_throttled(const operation& o, double bytes_per_second, std::chrono::steady_clock::time_point& until) {
   constexpr std::size_t chunk = 64 << 10;
-  auto until = std::chrono::steady_clock::now();
+  // Sleeps end late: copies that follow each other closely make up for it.
+  if (const auto now = std::chrono::steady_clock::now(); now - until > std::chrono::milliseconds(1)) until = now;
   for (const move& piece : o.moves)
     for (std::size_t at = 0; at < piece.bytes; at += chunk) {
       const std::size_t n = std::min(chunk, piece.bytes - at);
@@ -72,7 +74,7 @@ void serve(worker& w, engine what) {
     // It runs on a thread of the host, which knows all that came before and may tell others by means that are not seen here.
     if (o->runs == engine::host_function) host_waited_for(*o->who.known);
     l.unlock();
-    if (o->copy) copy_throttled(*o, rate);
+    if (o->copy) copy_throttled(*o, rate, w.free_at);
     this_thread().inside = o.get();
     if (o->work) o->work();
     this_thread().inside = nullptr;

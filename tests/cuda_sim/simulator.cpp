@@ -383,6 +383,18 @@ BOOST_AUTO_TEST_CASE(stream_ordered_memory) {
     good(cudaFreeAsync(p, s.two));
   },
         "cudaFreeAsync #3 on stream 2 of gpu 0 writes");
+  // Whatever still uses it may come later.
+  finds([] {
+    setup s;
+    void* p;
+    good(cudaMallocAsync(&p, 100, s.one));
+    good(cudaStreamSynchronize(s.one));
+    good(cudaMemcpyAsync(s.pinned, p, 100, cudaMemcpyDeviceToHost, s.one));
+    good(cudaFreeAsync(p, s.two));
+    good(cudaStreamSynchronize(s.two));
+    good(cudaStreamSynchronize(s.one));
+  },
+        "while cudaMemcpyAsync D2H #2 on stream 1 of gpu 0 reads them");
 }
 
 BOOST_AUTO_TEST_CASE(past_the_end) {
@@ -399,6 +411,14 @@ BOOST_AUTO_TEST_CASE(past_the_end) {
     good(cudaHostUnregister(mine.data() + 4096));
   },
         "reach from pageable memory into allocation #4 (cudaHostRegister");
+}
+
+BOOST_AUTO_TEST_CASE(copies_onto_themselves) {
+  finds([] {
+    setup s;
+    BOOST_TEST(cudaMemcpyAsync(s.device + 5, s.device, 6, cudaMemcpyDeviceToDevice, s.one) == cudaErrorInvalidValue);
+  },
+        "source and destination overlap");
 }
 
 BOOST_AUTO_TEST_CASE(kinds_that_are_not_so) {
@@ -687,13 +707,20 @@ BOOST_AUTO_TEST_CASE(a_copy_fails_later_and_for_good) {
         BOOST_TEST(cudaStreamSynchronize(s.two) == cudaErrorECCUncorrectable);
         BOOST_TEST(cudaGetLastError() == cudaErrorECCUncorrectable);
         BOOST_TEST(cudaMemsetAsync(s.device, 1, 8, s.one) == cudaErrorECCUncorrectable);
-        BOOST_TEST(cudaFree(s.other) == cudaErrorECCUncorrectable);
+        BOOST_TEST(cudaEventSynchronize(s.event) == cudaErrorECCUncorrectable);
       }
+      BOOST_TEST(cudaFree(s.device) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cudaFree(s.other) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cudaFreeHost(s.pinned) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cudaStreamDestroy(s.two) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cudaEventDestroy(s.event) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cuda_sim::violations().empty());
+      BOOST_TEST(cuda_sim::leaks().size() == 1u);
       good(cudaSetDevice(1));  // the other device works
       void* there;
       good(cudaMalloc(&there, 8));
-      BOOST_TEST(cudaMemsetAsync(s.device, 1, 8, s.one) == cudaErrorECCUncorrectable);
-      BOOST_TEST(cudaEventSynchronize(s.event) == cudaSuccess);  // never recorded
+      BOOST_TEST(cudaStreamQuery(s.one) == cudaErrorECCUncorrectable);
+      good(cudaFree(there));
     }
   }
 }

@@ -38,7 +38,7 @@ struct configuration {
   int devices = 1;                            ///< with none, every call fails with cudaErrorNoDevice
   std::size_t memory = std::size_t{1} << 28;  ///< bytes of each device
   cuda_sim::schedule schedule = cuda_sim::schedule::eager;
-  std::uint64_t seed = 0;       ///< of schedule::random
+  std::uint64_t seed = 0;       ///< of schedule::random; the same seed is the same order where one host thread calls
   double bytes_per_second = 0;  ///< of copies, for each device and direction; 0: not throttled. Throttled copies run on threads and in real time.
   bool peer_access = true;      ///< whether devices can access each other's memory
   bool memory_pools = true;     ///< whether cudaMallocAsync is supported
@@ -54,8 +54,7 @@ struct range {
   std::size_t bytes;
 };
 
-/// What a simulated kernel does: it gets where the bytes of the ranges really are, first those that it reads, then those that it writes. It must not call
-/// CUDA.
+/// What a simulated kernel does: it gets where the bytes of the ranges really are. It must call neither CUDA nor this header.
 using kernel = std::function<void(const std::vector<const std::byte*>& reads, const std::vector<std::byte*>& writes)>;
 
 /// Enqueues a simulated kernel that reads and writes those ranges of device, managed or pinned memory. The stream must be of the current device; 0 is the
@@ -69,7 +68,7 @@ void host_writes(const void* address, std::size_t bytes);
 /// The k-th call from now (1: the next) of this CUDA function ("*": of any) does nothing and returns the error.
 void fail_call(const std::string& function, std::size_t k, cudaError_t error);
 
-/// The k-th copy that happens from now moves nothing, and from then on calls for its device return the error.
+/// The k-th copy that happens from now moves nothing, and from then on calls for its device return the error. What frees and destroys does so all the same.
 void fail_asynchronously(std::size_t k, cudaError_t error);
 
 /// One text for each mistake found since the reset. Each pair of operations is told once.
