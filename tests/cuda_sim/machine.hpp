@@ -45,7 +45,6 @@ struct CUevent_st {
   unsigned flags;
   bool alive = true;
   cuda_sim::operation_ptr recorded = {};  ///< by the latest record
-  cuda_sim::vector_clock known = {};
   int not_ready = 0;
 };
 

@@ -157,7 +157,7 @@ void watch_device_addresses() {
   machine& m = the_machine();
   for (int d = 0; d < m.options.devices; ++d) {
     void* const from = ::mmap(nullptr, arena_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (from == MAP_FAILED) std::abort();
+    if (from == MAP_FAILED) std::perror("cuda_sim: no addresses for device memory"), std::abort();
     m.arenas.emplace_back(reinterpret_cast<std::uintptr_t>(from), reinterpret_cast<std::uintptr_t>(from));
   }
   struct sigaction now;
