@@ -39,6 +39,7 @@ std::optional<sides> sides_of(const char* function, const copy& c) {
   if (c.kind == cudaMemcpyDeviceToHost || c.kind == cudaMemcpyHostToHost) expect(on_host(s.to.place), "the kind says that the destination is host memory, and it is the device's");
   if (c.to_device >= 0 && mistake.empty()) expect(s.to.allocation != nullptr && s.to.allocation->device == c.to_device, "the destination is not on the device that the call names");
   if (c.from_device >= 0 && mistake.empty()) expect(s.from.allocation != nullptr && s.from.allocation->device == c.from_device, "the source is not on the device that the call names");
+  if (c.height == 1 && s.to.bytes != nullptr && s.from.bytes != nullptr) expect(s.to.bytes + c.width <= s.from.bytes || s.from.bytes + c.width <= s.to.bytes, "source and destination overlap");
   if (mistake.empty()) return s;
   violation(std::string(function) + ": " + mistake);
   return std::nullopt;

@@ -55,20 +55,20 @@ extern "C" {
 cudaError_t cudaGetDeviceCount(int* count) {
   return call("cudaGetDeviceCount", [&](lock&) {
     *count = the_machine().options.devices;
-    return *count == 0 ? cudaErrorNoDevice : cudaSuccess; }, false);
+    return *count == 0 ? cudaErrorNoDevice : cudaSuccess; }, on_broken::ignore);
 }
 
 cudaError_t cudaGetDevice(int* device) {
   return call("cudaGetDevice", [&](lock&) {
     *device = this_thread().device;
-    return the_machine().options.devices == 0 ? cudaErrorNoDevice : cudaSuccess; }, false);
+    return the_machine().options.devices == 0 ? cudaErrorNoDevice : cudaSuccess; }, on_broken::ignore);
 }
 
 cudaError_t cudaSetDevice(int device) {
   return call("cudaSetDevice", [&](lock&) {
     if (!is_device(device)) return the_machine().options.devices == 0 ? cudaErrorNoDevice : cudaErrorInvalidDevice;
     this_thread().device = device;
-    return cudaSuccess; }, false);
+    return cudaSuccess; }, on_broken::ignore);
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
@@ -138,8 +138,7 @@ cudaError_t cudaDeviceSynchronize() {
     finish_device(device, l);
     for (const auto& s : the_machine().streams)
       if (s->device == device) host_waited_for(s->known);
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 cudaError_t cudaGetLastError() {
@@ -165,11 +164,11 @@ const char* cudaGetErrorString(cudaError_t error) {
 }
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
-  return call("cudaRuntimeGetVersion", [&](lock&) { return *version = CUDART_VERSION, cudaSuccess; }, false);
+  return call("cudaRuntimeGetVersion", [&](lock&) { return *version = CUDART_VERSION, cudaSuccess; }, on_broken::ignore);
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-  return call("cudaDriverGetVersion", [&](lock&) { return *version = the_machine().options.devices == 0 ? 0 : CUDART_VERSION, cudaSuccess; }, false);
+  return call("cudaDriverGetVersion", [&](lock&) { return *version = the_machine().options.devices == 0 ? 0 : CUDART_VERSION, cudaSuccess; }, on_broken::ignore);
 }
 
 cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int peer) {

@@ -24,9 +24,10 @@ allocation* to_free(const char* function, void* pointer, bool (*expected)(const 
 }
 
 // The host writes all of it: what still uses it is found. It is kept until that has happened.
-void free_now(const char* function, const allocation& a, cuda_sim::lock& l) {
+void free_now(const char* function, allocation& a, cuda_sim::lock& l) {
   const auto begin = a.begin;
   note_host_access(function, reinterpret_cast<const void*>(begin), a.size, true);
+  a.freed = true;
   finish_users({begin, begin + a.size}, l);
   release(begin);
 }
@@ -55,11 +56,10 @@ cudaError_t cudaMalloc(void** pointer, size_t size) {
 cudaError_t cudaFree(void* pointer) {
   return call("cudaFree", [&](lock& l) {
     if (pointer == nullptr) return cudaSuccess;
-    const allocation* a = to_free("cudaFree", pointer, [](const allocation& x) { return x.place == place::device || x.place == place::managed; });
+    allocation* const a = to_free("cudaFree", pointer, [](const allocation& x) { return x.place == place::device || x.place == place::managed; });
     if (a == nullptr) return cudaErrorInvalidValue;
     free_now("cudaFree", *a, l);
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 cudaError_t cudaHostAlloc(void** pointer, size_t size, unsigned int flags) {
@@ -76,11 +76,10 @@ cudaError_t cudaMallocHost(void** pointer, size_t size) {
 cudaError_t cudaFreeHost(void* pointer) {
   return call("cudaFreeHost", [&](lock& l) {
     if (pointer == nullptr) return cudaSuccess;
-    const allocation* a = to_free("cudaFreeHost", pointer, [](const allocation& x) { return x.place == place::pinned && !x.registered; });
+    allocation* const a = to_free("cudaFreeHost", pointer, [](const allocation& x) { return x.place == place::pinned && !x.registered; });
     if (a == nullptr) return cudaErrorInvalidValue;
     free_now("cudaFreeHost", *a, l);
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 cudaError_t cudaHostRegister(void* pointer, size_t size, unsigned int flags) {
@@ -99,11 +98,10 @@ cudaError_t cudaHostRegister(void* pointer, size_t size, unsigned int flags) {
 
 cudaError_t cudaHostUnregister(void* pointer) {
   return call("cudaHostUnregister", [&](lock& l) {
-    const allocation* a = to_free("cudaHostUnregister", pointer, [](const allocation& x) { return x.registered; });
+    allocation* const a = to_free("cudaHostUnregister", pointer, [](const allocation& x) { return x.registered; });
     if (a == nullptr) return cudaErrorHostMemoryNotRegistered;
     free_now("cudaHostUnregister", *a, l);
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 cudaError_t cudaMallocManaged(void** pointer, size_t size, unsigned int flags) {
@@ -175,8 +173,7 @@ cudaError_t free_async(void* pointer, cudaStream_t stream, bool per_thread) {
     o->always = true;
     o->work = [begin = a->begin] { release(begin); };
     submit(o, l);
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 }  // namespace cuda_sim

@@ -67,8 +67,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     CUstream_st* const s = stream == nullptr || stream == cudaStreamLegacy || stream == cudaStreamPerThread ? nullptr : stream_of(stream, false);
     if (s == nullptr) return cudaErrorInvalidResourceHandle;
     s->alive = false;  // what is enqueued still happens
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return make_event("cudaEventCreate", event, cudaEventDefault); }
@@ -79,8 +78,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
     CUevent_st* const e = event_of(event);
     if (e == nullptr) return cudaErrorInvalidResourceHandle;
     e->alive = false;
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
@@ -91,8 +89,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     const operation_ptr recorded = e->recorded;
     finish(recorded, l);
     host_waited_for(*recorded->who.known);
-    return error_of(e->device);
-  });
+    return error_of(e->device); }, on_broken::proceed);
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
@@ -103,8 +100,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     const operation_ptr recorded = e->recorded;
     if (!ready(recorded, e->not_ready)) return cudaErrorNotReady;
     host_waited_for(*recorded->who.known);
-    return error_of(e->device);
-  });
+    return error_of(e->device); }, on_broken::proceed);
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
@@ -127,8 +123,7 @@ cudaError_t synchronize(cudaStream_t stream, bool per_thread) {
       finish(last, l);
       host_waited_for(*last->who.known);
     }
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 cudaError_t query(cudaStream_t stream, bool per_thread) {
@@ -137,8 +132,7 @@ cudaError_t query(cudaStream_t stream, bool per_thread) {
       if (!ready(last, s.not_ready)) return cudaErrorNotReady;
       host_waited_for(*last->who.known);
     }
-    return cudaSuccess;
-  });
+    return cudaSuccess; }, on_broken::proceed);
 }
 
 cudaError_t wait_event(cudaStream_t stream, cudaEvent_t event, unsigned flags, bool per_thread) {

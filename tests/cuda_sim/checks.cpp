@@ -34,7 +34,9 @@ void note_access(operation& o, const void* address, std::size_t bytes, bool writ
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
   note(o.who, address, bytes, writes);
   o.touches.push_back({begin, begin + bytes});
-  if (locate(address, bytes).place == place::pinned) guard(o, {begin, begin + bytes}, writes);
+  const location where = locate(address, bytes);
+  if (where.allocation != nullptr) o.keeps.push_back(where.allocation->owner);
+  if (where.place == place::pinned) guard(o, {begin, begin + bytes}, writes);
 }
 
 void note_host_access(const std::string& what, const void* address, std::size_t bytes, bool writes) {

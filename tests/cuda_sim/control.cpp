@@ -75,6 +75,7 @@ void reset(const configuration& options) {
   ++m.generation;
   m.random.seed(options.seed);
   m.streams.clear();
+  m.host_functions.clear();
   m.events.clear();
   m.legacy.clear();
   const auto devices = static_cast<std::size_t>(options.devices);
@@ -100,7 +101,7 @@ void reset(const configuration& options) {
   watch_device_addresses();
 }
 
-cudaError_t begin_call(const char* function, bool sticks, lock& l) {
+cudaError_t begin_call(const char* function, on_broken how, lock& l) {
   machine& m = the_machine();
   const host_thread& t = this_thread();
   cudaError_t error = cudaSuccess;
@@ -117,9 +118,9 @@ cudaError_t begin_call(const char* function, bool sticks, lock& l) {
     violation(std::string(function) + " is called from inside " + *t.inside->who.what);
     return cudaErrorNotPermitted;
   }
-  if (m.options.devices == 0) return sticks ? cudaErrorNoDevice : cudaSuccess;
+  if (m.options.devices == 0) return how == on_broken::ignore ? cudaSuccess : cudaErrorNoDevice;
   pump(l);
-  return sticks ? error_of(t.device) : cudaSuccess;
+  return how == on_broken::refuse ? error_of(t.device) : cudaSuccess;
 }
 
 cudaError_t end_call(cudaError_t error, lock&) {

@@ -14,78 +14,64 @@ extent pages_inside(extent e) {
   return {begin, std::max(begin, end)};
 }
 
-void protect(extent e, int how) {
-  if (e.begin < e.end) ::mprotect(reinterpret_cast<void*>(e.begin), e.end - e.begin, how);
+extent pages_touched(extent e) { return {e.begin / page * page, (e.end + page - 1) / page * page}; }
+
+bool active(const guarded::user& u) {
+  return std::all_of(u.after.begin(), u.after.end(), [](const operation_ptr& o) { return o->state == operation::done; });
 }
 
-bool overlap(extent a, extent b) { return a.begin < b.end && b.begin < a.end; }
-
-bool active(const guarded& g) {
-  return g.open == 0 && std::all_of(g.after.begin(), g.after.end(), [](const operation_ptr& o) { return o->state == operation::done; });
-}
-
-// Makes the pages as accessible as the guards that are there let them be.
-void protect_as_guarded(extent e) {
-  const auto& guards = the_machine().guards;
-  protect(e, PROT_READ | PROT_WRITE);
-  for (const bool writes : {false, true})
-    for (const guarded& g : guards)
-      if (g.writes == writes && active(g) && overlap(g.pages, e)) protect({std::max(g.pages.begin, e.begin), std::min(g.pages.end, e.end)}, writes ? PROT_NONE : PROT_READ);
-}
-
-template <class Which>
-void drop(Which&& which) {
-  auto& guards = the_machine().guards;
-  std::vector<extent> changed;
-  std::erase_if(guards, [&](const guarded& g) {
-    const bool gone = which(g);
-    if (gone) changed.push_back(g.pages);
-    return gone;
-  });
-  for (const extent e : changed) protect_as_guarded(e);
+// Makes the pages as accessible as their users let them be.
+void protect(extent pages, const guarded& g) {
+  int how = PROT_READ | PROT_WRITE;
+  if (g.open == 0)
+    for (const guarded::user& u : g.users)
+      if (active(u)) how &= u.writes ? PROT_NONE : PROT_READ;
+  ::mprotect(reinterpret_cast<void*>(pages.begin), pages.end - pages.begin, how);
 }
 
 void count_open(extent e, int change) {
-  std::vector<extent> changed;
-  for (guarded& g : the_machine().guards)
-    if (overlap(g.pages, e)) g.open = std::max(0, g.open + change), changed.push_back(g.pages);
-  for (const extent pages : changed) protect_as_guarded(pages);
+  the_machine().guards.each_in(pages_touched(e), [&](extent pages, guarded& g) {
+    g.open = std::max(0, g.open + change);
+    protect(pages, g);
+  });
 }
 
 }  // namespace
 
 void guard(const operation& o, extent e, bool writes) {
-  if (!the_machine().options.guard_pinned) return;
   const extent pages = pages_inside(e);
-  if (pages.begin == pages.end) return;
-  guarded g{pages, writes, o.who.when, o.who.what, {}};
-  for (const auto& s : the_machine().streams)
-    for (const operation_ptr& other : s->queue)
-      if (other->runs == engine::host_function && other->who.when.before(*o.who.known)) g.after.push_back(other);
-  the_machine().guards.push_back(std::move(g));
-  protect_as_guarded(pages);
+  if (!the_machine().options.guard_pinned || pages.begin == pages.end) return;
+  guarded::user u{writes, o.who.when, o.who.what, {}};
+  for (const operation_ptr& other : the_machine().host_functions)
+    if (other->who.when.before(*o.who.known)) u.after.push_back(other);
+  the_machine().guards.each_of(pages, [&](extent part, guarded& g) {
+    g.users.push_back(u);
+    protect(part, g);
+  });
 }
 
 void open_guards(extent e) { count_open(e, 1); }
 void close_guards(extent e) { count_open(e, -1); }
 
 void guard_after_host_function() {
-  for (const guarded& g : the_machine().guards)
-    if (!g.after.empty()) protect_as_guarded(g.pages);
+  the_machine().guards.erase_if([](extent pages, guarded& g) { return protect(pages, g), false; });
 }
 
 void drop_known_guards() {
-  drop([](const guarded& g) { return g.when.before(the_machine().host); });
+  the_machine().guards.erase_if([](extent pages, guarded& g) {
+    if (std::erase_if(g.users, [](const guarded::user& u) { return u.when.before(the_machine().host); }) > 0) protect(pages, g);
+    return g.users.empty() && g.open == 0;
+  });
 }
 
 void drop_guards(extent e) {
-  drop([&](const guarded& g) { return overlap(g.pages, e); });
+  the_machine().guards.each_in(pages_inside(e), [](extent pages, guarded& g) { g = {}, protect(pages, g); });
+  the_machine().guards.erase(pages_inside(e));
 }
 
 const char* guard_at(std::uintptr_t at) {
-  for (const guarded& g : the_machine().guards)
-    if (at >= g.pages.begin && at < g.pages.end) return g.what->c_str();
-  return nullptr;
+  const guarded* const g = the_machine().guards.at(at);
+  return g == nullptr || g->users.empty() ? nullptr : g->users.back().what->c_str();
 }
 
 }  // namespace cuda_sim

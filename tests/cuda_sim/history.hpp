@@ -2,19 +2,14 @@
 /// Which accesses of memory must be remembered, so that the next one can be compared with them.
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "clock.hpp"
+#include "interval_map.hpp"
 
 namespace cuda_sim {
-
-/// Addresses from begin up to and without end.
-struct extent {
-  std::uintptr_t begin, end;
-};
 
 /// Who accesses memory: "copy D2H #12 on stream 2 of gpu 0", "the host (call #7, cudaFree)".
 struct accessor {
@@ -33,20 +28,15 @@ class history {
   /// Compares an access with those remembered, and remembers it. What it is ordered with may come before it or after.
   void note(extent, bool writes, const accessor&, const conflict&);
   /// Memory that is gone.
-  void forget(extent);
-  void clear() { pieces_.clear(); }
+  void forget(extent e) { accesses_.erase(e); }
+  void clear() { accesses_.clear(); }
 
  private:
   struct record {
     accessor who;
     bool writes;
   };
-  struct piece {
-    std::uintptr_t end;
-    std::vector<record> records;
-  };
-  void cut(std::uintptr_t at);
-  std::map<std::uintptr_t, piece> pieces_;  // by their begin, without overlap
+  interval_map<std::vector<record>> accesses_;
 };
 
 }  // namespace cuda_sim

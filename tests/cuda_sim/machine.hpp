@@ -45,7 +45,6 @@ struct CUevent_st {
   unsigned flags;
   bool alive = true;
   cuda_sim::operation_ptr recorded = {};  ///< by the latest record
-  cuda_sim::vector_clock known = {};
   int not_ready = 0;
 };
 
@@ -75,8 +74,9 @@ enum class engine { at_once,
 struct operation {
   accessor who;
   CUstream_st* stream;
-  std::vector<operation_ptr> after;  ///< what must be done first; emptied when this is done
-  std::vector<extent> touches = {};  ///< memory as the program knows it
+  std::vector<operation_ptr> after;                    ///< what must be done first; emptied when this is done
+  std::vector<extent> touches = {};                    ///< memory as the program knows it
+  std::vector<std::shared_ptr<std::byte>> keeps = {};  ///< that memory, should the program free it too early
   engine runs = engine::at_once;
   bool copy = false;
   bool always = false;  ///< its work is done even on a broken device
@@ -89,14 +89,16 @@ struct operation {
   std::chrono::steady_clock::time_point done_at = {};
 };
 
-/// Pages of pinned memory that the host may not touch, or not write.
+/// Pages of pinned memory that the host may not touch, or not write, before it has waited for operations that use them.
 struct guarded {
-  extent pages;
-  bool writes;  ///< the operation does
-  moment when;
-  std::shared_ptr<const std::string> what;
-  std::vector<operation_ptr> after;  ///< host functions that come first, and may touch it
-  int open = 0;                      ///< by how many operations that happen right now
+  struct user {
+    bool writes;
+    moment when;
+    std::shared_ptr<const std::string> what;
+    std::vector<operation_ptr> after;  ///< host functions that come first, and may touch them
+  };
+  std::vector<user> users;
+  int open = 0;  ///< how many operations are using them right now
 };
 
 enum class place { pageable,
@@ -111,15 +113,17 @@ struct allocation {
   std::uintptr_t begin;  ///< as the program knows it
   std::size_t size;
   std::byte* bytes;  ///< where they are; the same but for device memory
-  std::string made_by;
+  std::string made_by = {};
+  std::shared_ptr<std::byte> owner = {};  ///< of the bytes, unless they are registered
   bool registered = false, stream_ordered = false;
-  bool freed = false;  ///< by an operation that is still enqueued
+  bool freed = false;  ///< by an operation that is still enqueued, or for good
 };
 
 /// A thread that runs operations one after the other.
 struct worker {
   std::deque<operation_ptr> queue;
   std::condition_variable wakes;
+  std::chrono::steady_clock::time_point free_at = {};  ///< when a throttled copy would end that ran just as long as it should
   bool ends = false;
   std::thread thread;
 };
@@ -144,8 +148,9 @@ struct machine {
 
   std::vector<std::unique_ptr<CUstream_st>> streams;
   std::vector<std::unique_ptr<CUevent_st>> events;
-  std::vector<CUstream_st*> legacy;  ///< by device
-  std::uint64_t streams_made = 0;    ///< by the program
+  std::vector<operation_ptr> host_functions;  ///< not done yet
+  std::vector<CUstream_st*> legacy;           ///< by device
+  std::uint64_t streams_made = 0;             ///< by the program
   std::vector<CUmemPoolHandle_st> pools;
   std::vector<cudaError_t> broken;  ///< by device: the error that sticks
   std::set<std::pair<int, int>> peers;
@@ -161,7 +166,7 @@ struct machine {
   // What happened.
   vector_clock host;  ///< what the host's threads know
   history accesses;
-  std::vector<guarded> guards;
+  interval_map<guarded> guards;
   std::uint64_t numbers = 0;  ///< of operations and host accesses
   std::vector<std::string> violations;
   std::set<std::pair<std::string, std::string>> told;
@@ -243,34 +248,37 @@ void note_host_access(const std::string& what, const void* address, std::size_t 
 /// The host has waited for what this clock knows.
 void host_waited_for(const vector_clock&);
 
-/// Runs the body of a CUDA function: counts the call, makes it fail where that is asked for, gives every other call a chance to make progress, keeps the
-/// error. `sticks`: whether it returns the error of a broken device.
+/// What a function does on a broken device: nothing but return its error; its work all the same, and then return it; not care.
+enum class on_broken { refuse,
+                       proceed,
+                       ignore };
+
+/// Runs the body of a CUDA function: counts the call, makes it fail where that is asked for, gives what is enqueued a chance to happen, keeps the error.
 template <class F>
-cudaError_t call(const char* function, F&& body, bool sticks = true);
+cudaError_t call(const char* function, F&& body, on_broken = on_broken::refuse);
 
 /// The same for a function that has a stream: also what sticks to the stream's device counts.
 template <class F>
-cudaError_t stream_call(const char* function, cudaStream_t handle, bool per_thread, F&& body) {
+cudaError_t stream_call(const char* function, cudaStream_t handle, bool per_thread, F&& body, on_broken how = on_broken::refuse) {
   return call(function, [&](lock& l) {
     CUstream_st* const s = stream_of(handle, per_thread);
     if (s == nullptr) return cudaErrorInvalidResourceHandle;
-    if (const cudaError_t stuck = error_of(s->device); stuck != cudaSuccess) return stuck;
+    if (const cudaError_t stuck = error_of(s->device); stuck != cudaSuccess && how == on_broken::refuse) return stuck;
     const cudaError_t error = body(*s, l);
-    return error != cudaSuccess ? error : error_of(s->device);
-  });
+    return error != cudaSuccess ? error : error_of(s->device); }, how);
 }
 
-cudaError_t begin_call(const char* function, bool sticks, lock&);
+cudaError_t begin_call(const char* function, on_broken, lock&);
 cudaError_t end_call(cudaError_t, lock&);
 
 template <class F>
-cudaError_t call(const char* function, F&& body, bool sticks) {
+cudaError_t call(const char* function, F&& body, on_broken how) {
   lock l(the_machine().mutex);
-  cudaError_t error = begin_call(function, sticks, l);
+  cudaError_t error = begin_call(function, how, l);
   if (error == cudaSuccess) {
     error = body(l);
     // An error that an operation meets while a call waits for it is that call's.
-    if (sticks && error == cudaSuccess) error = error_of(this_thread().device);
+    if (how != on_broken::ignore && error == cudaSuccess) error = error_of(this_thread().device);
   }
   return end_call(error, l);
 }

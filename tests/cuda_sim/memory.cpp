@@ -98,6 +98,7 @@ allocation* allocate(cuda_sim::place where, int device, std::size_t bytes, const
   // Small pinned allocations share pages on hardware: nobody should count on a page's alignment.
   a.bytes = static_cast<std::byte*>(std::aligned_alloc(bytes < page ? granule : page, rounded(bytes, bytes < page ? granule : page)));
   if (a.bytes == nullptr) return nullptr;
+  a.owner.reset(a.bytes, std::free);
   std::memset(a.bytes, fresh, bytes);
   if (where != place::device) a.begin = reinterpret_cast<std::uintptr_t>(a.bytes);
   return &(m.memory[a.begin] = a);
@@ -110,10 +111,8 @@ void release(std::uintptr_t begin) {
   m.accesses.forget({a.begin, a.begin + a.size});
   drop_guards({a.begin, a.begin + a.size});
   if (a.place == place::device) m.used[static_cast<std::size_t>(a.device)] -= rounded(a.size, granule);
-  if (!a.registered) {
-    std::memset(a.bytes, gone, a.size);
-    std::free(a.bytes);
-  }
+  if (!a.registered) std::memset(a.bytes, gone, a.size);
+  a.owner.reset();
   a.freed = true;
   if (a.place == place::device) m.freed[begin] = a;
   m.memory.erase(i);
@@ -158,7 +157,7 @@ void watch_device_addresses() {
   machine& m = the_machine();
   for (int d = 0; d < m.options.devices; ++d) {
     void* const from = ::mmap(nullptr, arena_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (from == MAP_FAILED) std::abort();
+    if (from == MAP_FAILED) std::perror("cuda_sim: no addresses for device memory"), std::abort();
     m.arenas.emplace_back(reinterpret_cast<std::uintptr_t>(from), reinterpret_cast<std::uintptr_t>(from));
   }
   struct sigaction now;

@@ -23,16 +23,21 @@ void done(const operation_ptr& o) {
   o->staging = {};
   for (const extent e : o->touches) close_guards(e);
   o->touches.clear();
+  o->keeps.clear();
   o->stream->queue.pop_front();
-  if (o->runs == engine::host_function) guard_after_host_function();
+  if (o->runs == engine::host_function) {
+    std::erase(m.host_functions, o);
+    guard_after_host_function();
+  }
   m.progress.notify_all();
 }
 
 bool broken(const operation& o) { return error_of(o.stream->device) != cudaSuccess; }
 
-void copy_throttled(const operation& o, double bytes_per_second) {
+void copy_throttled(const operation& o, double bytes_per_second, std::chrono::steady_clock::time_point& until) {
   constexpr std::size_t chunk = 64 << 10;
-  auto until = std::chrono::steady_clock::now();
+  // Sleeps end late: copies that follow each other closely make up for it.
+  if (const auto now = std::chrono::steady_clock::now(); now - until > std::chrono::milliseconds(1)) until = now;
   for (const move& piece : o.moves)
     for (std::size_t at = 0; at < piece.bytes; at += chunk) {
       const std::size_t n = std::min(chunk, piece.bytes - at);
@@ -47,11 +52,9 @@ void run_all(lock& l);
 
 void start(const operation_ptr&);
 
-// Starts the first of the host functions that wait to be forced: a program may wait for one without calling CUDA.
+// A program may wait for a host function without calling CUDA.
 void nudge_host_functions() {
-  for (const auto& s : the_machine().streams)
-    for (const operation_ptr& o : s->queue)
-      if (o->runs == engine::host_function && o->state == operation::queued) return nudge(o);
+  for (const auto functions = the_machine().host_functions; const operation_ptr& o : functions) nudge(o);
 }
 
 void serve(worker& w, engine what) {
@@ -71,7 +74,7 @@ void serve(worker& w, engine what) {
     // It runs on a thread of the host, which knows all that came before and may tell others by means that are not seen here.
     if (o->runs == engine::host_function) host_waited_for(*o->who.known);
     l.unlock();
-    if (o->copy) copy_throttled(*o, rate);
+    if (o->copy) copy_throttled(*o, rate, w.free_at);
     this_thread().inside = o.get();
     if (o->work) o->work();
     this_thread().inside = nullptr;
@@ -167,7 +170,10 @@ operation_ptr make_operation(CUstream_st& s, const std::string& what, const oper
 void submit(const operation_ptr& o, lock& l) {
   o->stream->queue.push_back(o);
   o->stream->last = o;
-  if (o->runs == engine::host_function) worker_for(*o);
+  if (o->runs == engine::host_function) {
+    worker_for(*o);
+    the_machine().host_functions.push_back(o);
+  }
   if (the_machine().options.schedule == schedule::eager) run_all(l);
 }
 
@@ -224,6 +230,7 @@ void finish_device(int device, lock& l) {
 
 void stop_workers(lock& l) {
   machine& m = the_machine();
+  std::erase_if(m.host_functions, [](const operation_ptr& o) { return o->state == operation::queued; });
   for (const auto& s : m.streams) {
     // What runs is waited for, what only waits is dropped.
     std::deque<operation_ptr> dropped;

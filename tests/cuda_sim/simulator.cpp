@@ -141,6 +141,20 @@ BOOST_AUTO_TEST_CASE(a_missing_back_edge) {
         "next step #5 on stream 1 of gpu 0 writes", "while cudaMemcpyAsync D2H #4 on stream 2 of gpu 0 reads them", "record an event on stream 2");
 }
 
+BOOST_AUTO_TEST_CASE(a_reader_does_not_hide_the_writer) {
+  finds([] {
+    setup s;
+    cudaStream_t three;
+    good(cudaStreamCreateWithFlags(&three, cudaStreamNonBlocking));
+    good(fill(s.device, 1, s.one));
+    good(cudaEventRecord(s.event, s.one));
+    good(cudaStreamWaitEvent(s.two, s.event, 0));
+    good(cudaMemcpyAsync(s.pinned, s.device, 8, cudaMemcpyDeviceToHost, s.two));
+    good(cudaMemcpyAsync(s.pinned + 8, s.device, 8, cudaMemcpyDeviceToHost, three));
+  },
+        "on stream 3 of gpu 0 reads bytes 0 to 8 of allocation #1", "while kernel #1 on stream 1");
+}
+
 BOOST_AUTO_TEST_CASE(only_the_bytes_that_overlap_are_told) {
   finds([] {
     setup s;
@@ -278,8 +292,11 @@ BOOST_AUTO_TEST_CASE(a_host_function_is_in_the_order_of_its_stream) {
       auto& y = *static_cast<shared*>(data);
       cuda_sim::host_reads(y.pinned, bytes);
       y.seen.set_value(std::to_integer<int>(y.pinned[100])); }, &x));
+    good(cudaEventRecord(s.event, s.one));
     good(cudaMemcpyAsync(s.pinned, s.other, bytes, cudaMemcpyDeviceToHost, s.one));
     BOOST_TEST(x.seen.get_future().get() == 7);  // no CUDA call forces it
+    good(cudaEventSynchronize(s.event));
+    BOOST_TEST(cuda_sim::touched([&] { (void)*static_cast<volatile std::byte*>(s.pinned); }) != "");
     s.release();
   });
   static cudaError_t answer;
@@ -366,6 +383,18 @@ BOOST_AUTO_TEST_CASE(stream_ordered_memory) {
     good(cudaFreeAsync(p, s.two));
   },
         "cudaFreeAsync #3 on stream 2 of gpu 0 writes");
+  // Whatever still uses it may come later.
+  finds([] {
+    setup s;
+    void* p;
+    good(cudaMallocAsync(&p, 100, s.one));
+    good(cudaStreamSynchronize(s.one));
+    good(cudaMemcpyAsync(s.pinned, p, 100, cudaMemcpyDeviceToHost, s.one));
+    good(cudaFreeAsync(p, s.two));
+    good(cudaStreamSynchronize(s.two));
+    good(cudaStreamSynchronize(s.one));
+  },
+        "while cudaMemcpyAsync D2H #2 on stream 1 of gpu 0 reads them");
 }
 
 BOOST_AUTO_TEST_CASE(past_the_end) {
@@ -382,6 +411,14 @@ BOOST_AUTO_TEST_CASE(past_the_end) {
     good(cudaHostUnregister(mine.data() + 4096));
   },
         "reach from pageable memory into allocation #4 (cudaHostRegister");
+}
+
+BOOST_AUTO_TEST_CASE(copies_onto_themselves) {
+  finds([] {
+    setup s;
+    BOOST_TEST(cudaMemcpyAsync(s.device + 5, s.device, 6, cudaMemcpyDeviceToDevice, s.one) == cudaErrorInvalidValue);
+  },
+        "source and destination overlap");
 }
 
 BOOST_AUTO_TEST_CASE(kinds_that_are_not_so) {
@@ -513,11 +550,14 @@ BOOST_AUTO_TEST_CASE(random_schedules_differ_by_seed_and_only_by_it) {
     return order;
   };
   std::set<std::string> orders;
+  std::set<char> last;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     orders.insert(order_of(seed));
+    last.insert(order_of(seed).back());
     BOOST_TEST(order_of(seed) == order_of(seed));
   }
   BOOST_TEST(orders.size() > 15u);
+  BOOST_TEST(last.size() > 1u);
 }
 
 BOOST_AUTO_TEST_CASE(pageable_copies_are_staged_or_waited_for_and_counted) {
@@ -667,13 +707,20 @@ BOOST_AUTO_TEST_CASE(a_copy_fails_later_and_for_good) {
         BOOST_TEST(cudaStreamSynchronize(s.two) == cudaErrorECCUncorrectable);
         BOOST_TEST(cudaGetLastError() == cudaErrorECCUncorrectable);
         BOOST_TEST(cudaMemsetAsync(s.device, 1, 8, s.one) == cudaErrorECCUncorrectable);
-        BOOST_TEST(cudaFree(s.other) == cudaErrorECCUncorrectable);
+        BOOST_TEST(cudaEventSynchronize(s.event) == cudaErrorECCUncorrectable);
       }
+      BOOST_TEST(cudaFree(s.device) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cudaFree(s.other) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cudaFreeHost(s.pinned) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cudaStreamDestroy(s.two) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cudaEventDestroy(s.event) == cudaErrorECCUncorrectable);
+      BOOST_TEST(cuda_sim::violations().empty());
+      BOOST_TEST(cuda_sim::leaks().size() == 1u);
       good(cudaSetDevice(1));  // the other device works
       void* there;
       good(cudaMalloc(&there, 8));
-      BOOST_TEST(cudaMemsetAsync(s.device, 1, 8, s.one) == cudaErrorECCUncorrectable);
-      BOOST_TEST(cudaEventSynchronize(s.event) == cudaSuccess);  // never recorded
+      BOOST_TEST(cudaStreamQuery(s.one) == cudaErrorECCUncorrectable);
+      good(cudaFree(there));
     }
   }
 }
