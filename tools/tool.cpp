@@ -82,9 +82,13 @@ std::string readable(std::uint64_t bytes) {
 }
 
 std::string counted(std::uint64_t n, std::string_view noun) {
-  std::string digits = std::to_string(n);
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
-  return fmt::format("{} {}{}", digits, noun, n == 1 ? "" : "s");
+  const std::string digits = std::to_string(n);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i != 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return fmt::format("{} {}{}", text, noun, n == 1 ? "" : "s");
 }
 
 std::string number(double value) { return fmt::format("{}", value); }
