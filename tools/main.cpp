@@ -23,7 +23,7 @@ class command_line {
     app_.require_subcommand(1);
     app_.set_version_flag("--version", HOLDFAST_VERSION);
     app_.get_formatter()->column_width(28);
-    app_.footer("Exit status: 0 all is well, or equal; 1 damaged, or different; 2 it could not be done.\nA folder of checkpoints stands for the newest in it that is whole.\nholdfast COMMAND --help has examples.\n");
+    app_.footer("Exit status: 0 all is well, or equal; 1 damaged, or different; 2 it could not be done.\nA folder of checkpoints stands for the newest in it that looks whole.\nholdfast COMMAND --help has examples.\n");
     add_ls();
     add_show();
     add_verify();
@@ -115,7 +115,7 @@ class command_line {
   std::string manual() {
     std::string s = ".TH HOLDFAST 1 \"\" \"holdfast " HOLDFAST_VERSION "\" \"User Commands\"\n.SH NAME\nholdfast \\- " + roff(lower(app_.get_description())) +
                     "\n.SH SYNOPSIS\n.B holdfast\n.I COMMAND\n[\\fIOPTIONS\\fR] \\fIFILE\\fR ...\n.SH DESCRIPTION\nA checkpoint of the holdfast library is one HDF5 file that holds the whole state of a training run.\n"
-                    "A folder of checkpoints stands for the newest in it that is whole.\nIn a pattern * is any text inside a component of a path, ** any text and ? one character; one that matches a group matches all below it.\n.SH COMMANDS\n";
+                    "A folder of checkpoints stands for the newest in it that looks whole.\nIn a pattern * is any text inside a component of a path, ** any text and ? one character; one that matches a group matches all below it.\n.SH COMMANDS\n";
     for (const CLI::App* c : commands()) {
       std::string usage = c->get_name() + " [OPTIONS]", options;
       for (const CLI::Option* o : c->get_options()) {

@@ -58,7 +58,7 @@ int merge(const merge_options& options) {
         }
         const part* const other = clashing(taken, p);
         if (other == nullptr) added.push_back(&p);
-        else if (options.prefer == preference::none && !(other->path == p.path && same(*other, p))) clashes.push_back("/" + p.path + " of " + p.from->file() + " and /" + other->path + " of " + other->from->file());
+        else if (options.prefer == preference::none && !(other->path == p.path && same(*other, p))) clashes.push_back("/" + p.path + (other->path == p.path ? "" : " (" + p.from->file() + ") and /" + other->path + " (" + other->from->file() + ")"));
       }
       for (const part* p : added) {
         taken.emplace(p->path, p);
@@ -67,7 +67,7 @@ int merge(const merge_options& options) {
     }
     if (!clashes.empty()) {
       constexpr std::size_t most = 5;
-      std::string text = fmt::format("{}: {}: ", options.to, clashes.size() == 1 ? "1 path clashes" : fmt::format("{} paths clash", clashes.size()));
+      std::string text = fmt::format("{}: {} in several files, and not the same: ", options.to, clashes.size() == 1 ? "1 path is" : fmt::format("{} paths are", clashes.size()));
       for (std::size_t i = 0; i < std::min(most, clashes.size()); ++i) text += (i ? ", " : "") + clashes[i];
       if (clashes.size() > most) text += fmt::format(", and {} more", clashes.size() - most);
       throw holdfast::error(text + "; pass --prefer first or last, or leave them out with --except");

@@ -489,7 +489,7 @@ class Written(Command):
         np.savez(array, **{"count": np.int64(5), "model/weight/x": np.float32(2), "new": np.arange(3)})
         holdfast("import", array, other, "--step", 2)
         error = self.refused("merge", self.tiny, other, "-o", merged)
-        self.assertIn(f"2 paths clash: /count of {other} and /count of {self.tiny}, /model/weight/x of {other} and /model/weight of {self.tiny}; pass --prefer first or last", error)
+        self.assertIn(f"2 paths are in several files, and not the same: /count, /model/weight/x ({other}) and /model/weight ({self.tiny}); pass --prefer first or last", error)
         self.assertFalse(merged.exists())
         holdfast("merge", self.tiny, other, "-o", merged, "--prefer", "first")
         with h5py.File(merged, "r") as file:
