@@ -184,8 +184,8 @@ class command_line {
                             "  holdfast diff a.h5 b.h5\n  holdfast diff --ulps 4 a.h5 b.h5", diff_, &tool::diff);
     c->add_option("a", diff_.a, "a checkpoint, or a folder of them")->required()->option_text("A");
     c->add_option("b", diff_.b, "another")->required()->option_text("B");
-    c->add_option("--ulps", diff_.ulps, "let floating-point numbers differ by so many units in the last place")->option_text("N");
-    c->add_option("--relative", diff_.relative, "let them differ by |a - b| <= X max(|a|, |b|)")->check(CLI::NonNegativeNumber)->option_text("X");
+    c->add_option("--ulps", diff_.ulps, "let floating-point numbers differ by N units in the last place")->option_text("N");
+    c->add_option("--relative", diff_.relative, "or by |a - b| <= X max(|a|, |b|)")->check(CLI::NonNegativeNumber)->option_text("X");
     c->add_flag("--json", diff_.json, "as JSON");
     add_trust(c, diff_.trust);
   }
@@ -297,7 +297,9 @@ class command_line {
 
 int main(int argc, char** argv) {
   try {
-    return command_line().run(argc, argv);
+    const int status = command_line().run(argc, argv);
+    tool::finish_output();
+    return status;
   } catch (const std::exception& e) {
     tool::complain(e);
     return tool::trouble;

@@ -484,6 +484,13 @@ class Written(Command):
         holdfast("merge", self.small, rest, model, "--output", merged, "--force")  # the same under the same name is no clash
         self.same(self.small, merged)
 
+    def test_merge_keeps_ties_to_what_another_file_has_too(self):
+        one, merged = self.new("one.h5"), self.new("merged.h5")
+        holdfast("extract", self.tiny, one, "--only", "model/weight")
+        for files in (one, self.tiny), (self.tiny, one):
+            holdfast("merge", *files, "-o", merged, "--force")
+            self.same(self.tiny, merged)
+
     def test_merge_with_clashes(self):
         other, merged, array = self.new("other.h5"), self.new("merged.h5"), self.new("count.npz")
         np.savez(array, **{"count": np.int64(5), "model/weight/x": np.float32(2), "new": np.arange(3)})
@@ -725,6 +732,23 @@ class Usage(Command):
         self.assertIn("holdfast import reads", self.refused("ls", text))
         (self.folder / "empty").mkdir(exist_ok=True)
         self.assertIn("found none; name a file", self.refused("ls", self.folder / "empty"))
+
+    def test_a_full_disk_is_an_error(self):
+        for arguments in ["ls", self.tiny], ["ls", "--json", self.small], ["--man"]:
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([programs.PROGRAMS["holdfast"], *map(str, arguments)], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1))
+            self.assertIn("No space left on device", done.stderr)
+
+    def test_what_may_not_be_read(self):
+        locked = self.folder / "locked"
+        locked.mkdir()
+        (locked / "run.h5").write_bytes(self.tiny.read_bytes())
+        locked.chmod(0)
+        self.addCleanup(locked.chmod, 0o700)
+        if not os.access(locked, os.R_OK):
+            self.assertIn("check the permissions", self.refused("ls", locked / "run.h5"))
+            self.refused("history", locked)
 
     def test_colours(self):
         self.assertIn("\x1b[1m", on_terminal("ls", self.tiny)[0])
