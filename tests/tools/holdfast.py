@@ -68,6 +68,10 @@ model/    1 tensor         12 B
 name      string[4]         4 B
 """)
 
+    def test_a_second_name_of_a_group_is_one_line(self):
+        lines = [line.split()[:3] for line in holdfast("ls", self.small, "--only", "shared").splitlines()[2:]]
+        self.assertEqual([lines[0], lines[1][0]], [["first/", "=", "/shared/second"], "numbers"])
+
     def test_flat(self):
         lines = holdfast("ls", "--flat", self.tiny).splitlines()
         self.assertEqual([line.split() for line in lines[1:]], [
@@ -144,10 +148,12 @@ class Show(Command):
         with h5py.File(path, "w") as file:
             file["matrix"] = np.arange(10000).reshape(100, 100)
             file["cube"] = np.arange(8).reshape(2, 2, 2)
+            file["six"] = np.arange(4096).reshape((4,) * 6)
         shown = holdfast("show", "--trust", "foreign", path, "matrix")
         self.assertIn("[[0, 1, 2, …, 97, 98, 99]\n [100, 101, 102, …, 197, 198, 199]\n", shown)
         self.assertTrue(shown.endswith(" …\n [9700, 9701, 9702, …, 9797, 9798, 9799]\n [9800, 9801, 9802, …, 9897, 9898, 9899]\n [9900, 9901, 9902, …, 9997, 9998, 9999]]\n"), shown)
         self.assertEqual(holdfast("show", "--all", "--trust", "foreign", path, "matrix").count(","), 100 * 99 + 7)
+        self.assertTrue(holdfast("show", "--trust", "foreign", path, "six").endswith("\n[0, 1, 2, …, 4093, 4094, 4095]\n"))
         self.assertTrue(holdfast("show", "--trust", "foreign", path, "cube").endswith("[[[0, 1]\n  [2, 3]]\n [[4, 5]\n  [6, 7]]]\n"))
 
     def test_json_has_the_values(self):
@@ -345,17 +351,20 @@ class Run(Command):
         self.refused("prune", folder, "--keep-last", 0)
 
     def test_prune_keeps_the_last_one_that_is_whole(self):
-        folder = self.run_of("last", step_1=None, step_2=None, step_3=None, step_4=None)
+        folder = self.run_of("last", step_0=None, step_1=None, step_2=None, step_3=None, step_4=None)
         self.flip(self.path_of(folder, 4), 5000)  # content: only who reads it knows
         os.truncate(self.path_of(folder, 3), 6000)
-        said = holdfast("prune", folder, "--keep-last", 1)
-        self.assertEqual(self.steps(folder), [2, 3, 4])
-        self.assertEqual(said.count("  damaged: "), 2)
-        holdfast("prune", folder, "--keep-last", 1, "--damaged")
-        self.assertEqual(self.steps(folder), [2])
         self.flip(self.path_of(folder, 2), 5000)
+        said = holdfast("prune", folder, "--keep-last", 1)
+        self.assertEqual(self.steps(folder), [1, 2, 3, 4])
+        self.assertEqual(said.count("  damaged: "), 3)
+        holdfast("prune", folder, "--damaged", "--dry-run")
+        self.assertEqual(self.steps(folder), [1, 2, 3, 4])
+        holdfast("prune", folder, "--damaged")
+        self.assertEqual(self.steps(folder), [1])
+        self.flip(self.path_of(folder, 1), 5000)
         self.assertIn("none of its checkpoints is whole, and so none was removed", call("prune", folder, "--damaged").stderr)
-        self.assertEqual(self.steps(folder), [2])
+        self.assertEqual(self.steps(folder), [1])
 
     def test_prune_does_not_meet_a_writer(self):
         import fcntl
