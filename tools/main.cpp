@@ -23,7 +23,7 @@ class command_line {
     app_.require_subcommand(1);
     app_.set_version_flag("--version", HOLDFAST_VERSION);
     app_.get_formatter()->column_width(28);
-    app_.footer("Exit status: 0 all is well, or equal; 1 damaged, or different; 2 it could not be done.\nA folder of checkpoints stands for the newest in it that is whole.\nholdfast COMMAND --help has examples.\n");
+    app_.footer("Exit status: 0 all is well, or equal; 1 damaged, or different; 2 it could not be done.\nA folder of checkpoints stands for the newest in it that looks whole.\nholdfast COMMAND --help has examples.\n");
     add_ls();
     add_show();
     add_verify();
@@ -115,7 +115,7 @@ class command_line {
   std::string manual() {
     std::string s = ".TH HOLDFAST 1 \"\" \"holdfast " HOLDFAST_VERSION "\" \"User Commands\"\n.SH NAME\nholdfast \\- " + roff(lower(app_.get_description())) +
                     "\n.SH SYNOPSIS\n.B holdfast\n.I COMMAND\n[\\fIOPTIONS\\fR] \\fIFILE\\fR ...\n.SH DESCRIPTION\nA checkpoint of the holdfast library is one HDF5 file that holds the whole state of a training run.\n"
-                    "A folder of checkpoints stands for the newest in it that is whole.\nIn a pattern * is any text inside a component of a path, ** any text and ? one character; one that matches a group matches all below it.\n.SH COMMANDS\n";
+                    "A folder of checkpoints stands for the newest in it that looks whole.\nIn a pattern * is any text inside a component of a path, ** any text and ? one character; one that matches a group matches all below it.\n.SH COMMANDS\n";
     for (const CLI::App* c : commands()) {
       std::string usage = c->get_name() + " [OPTIONS]", options;
       for (const CLI::Option* o : c->get_options()) {
@@ -184,8 +184,8 @@ class command_line {
                             "  holdfast diff a.h5 b.h5\n  holdfast diff --ulps 4 a.h5 b.h5", diff_, &tool::diff);
     c->add_option("a", diff_.a, "a checkpoint, or a folder of them")->required()->option_text("A");
     c->add_option("b", diff_.b, "another")->required()->option_text("B");
-    c->add_option("--ulps", diff_.ulps, "let floating-point numbers differ by so many units in the last place")->option_text("N");
-    c->add_option("--relative", diff_.relative, "let them differ by |a - b| <= X max(|a|, |b|)")->check(CLI::NonNegativeNumber)->option_text("X");
+    c->add_option("--ulps", diff_.ulps, "let floating-point numbers differ by N units in the last place")->option_text("N");
+    c->add_option("--relative", diff_.relative, "or by |a - b| <= X max(|a|, |b|)")->check(CLI::NonNegativeNumber)->option_text("X");
     c->add_flag("--json", diff_.json, "as JSON");
     add_trust(c, diff_.trust);
   }
@@ -297,7 +297,9 @@ class command_line {
 
 int main(int argc, char** argv) {
   try {
-    return command_line().run(argc, argv);
+    const int status = command_line().run(argc, argv);
+    tool::finish_output();
+    return status;
   } catch (const std::exception& e) {
     tool::complain(e);
     return tool::trouble;

@@ -51,6 +51,7 @@ int merge(const merge_options& options) {
     for (const auto* f : order) {
       const std::vector<part>& of_file = all.emplace_back(choose(*f, options.chosen));
       std::vector<const part*> added;
+      std::map<std::string_view, const part*> instead;  // the same data as some of this file that is not taken
       for (const part& p : of_file) {
         if (p.entry->kind == entry_kind::group) {
           if (!taken.contains(p.path)) parts.push_back(p);
@@ -58,16 +59,19 @@ int merge(const merge_options& options) {
         }
         const part* const other = clashing(taken, p);
         if (other == nullptr) added.push_back(&p);
-        else if (options.prefer == preference::none && !(other->path == p.path && same(*other, p))) clashes.push_back("/" + p.path + " of " + p.from->file() + " and /" + other->path + " of " + other->from->file());
+        else if (other->path == p.path && same(*other, p)) instead.emplace(p.entry->alias_of.empty() ? p.entry->path : p.entry->alias_of, other);
+        else if (options.prefer == preference::none) clashes.push_back("/" + p.path + (other->path == p.path ? "" : " (" + p.from->file() + ") and /" + other->path + " (" + other->from->file() + ")"));
       }
       for (const part* p : added) {
         taken.emplace(p->path, p);
         parts.push_back(*p);
+        const auto same_data = instead.find(p->entry->alias_of.empty() ? p->entry->path : p->entry->alias_of);
+        if (same_data != instead.end()) parts.back().from = same_data->second->from, parts.back().entry = same_data->second->entry;
       }
     }
     if (!clashes.empty()) {
       constexpr std::size_t most = 5;
-      std::string text = fmt::format("{}: {}: ", options.to, clashes.size() == 1 ? "1 path clashes" : fmt::format("{} paths clash", clashes.size()));
+      std::string text = fmt::format("{}: {} in several files, and not the same: ", options.to, clashes.size() == 1 ? "1 path is" : fmt::format("{} paths are", clashes.size()));
       for (std::size_t i = 0; i < std::min(most, clashes.size()); ++i) text += (i ? ", " : "") + clashes[i];
       if (clashes.size() > most) text += fmt::format(", and {} more", clashes.size() - most);
       throw holdfast::error(text + "; pass --prefer first or last, or leave them out with --except");

@@ -40,18 +40,26 @@ int prune(const prune_options& options) {
   std::vector<std::vector<std::string>> rows;
   std::size_t i = 0, removed = 0;
   std::uint64_t freed = 0;
-  for (const checkpoint_info& c : all) {
-    const bool sound = c.damage.empty();
-    const std::string reason = sound ? reasons[i++] : "damaged: " + reason_alone(c);
-    const bool remove = sound ? reason.empty() : damaged && !whole.empty();
-    rows.push_back({remove ? dry_run ? "would remove" : "removed" : "kept", std::to_string(c.step), readable(c.bytes), reason});
-    if (!remove) continue;
-    if (!dry_run) holdfast::io::posix().remove(c.path);
-    ++removed;
-    freed += c.bytes;
+  const auto report = [&] {
+    print(aligned(rows, "<>><"));
+    print(fmt::format("{}: {} kept, {} {}, {} {}\n", shown(folder), all.size() - removed, removed, dry_run ? "would be removed" : "removed", readable(freed), dry_run ? "would be free" : "freed"));
+  };
+  try {
+    for (const checkpoint_info& c : all) {
+      const bool sound = c.damage.empty();
+      const std::string reason = sound ? reasons[i++] : "damaged: " + reason_alone(c);
+      const bool remove = sound ? reason.empty() : damaged && !whole.empty();
+      if (remove && !dry_run) holdfast::io::posix().remove(c.path);
+      rows.push_back({remove ? dry_run ? "would remove" : "removed" : "kept", std::to_string(c.step), readable(c.bytes), reason});
+      if (!remove) continue;
+      ++removed;
+      freed += c.bytes;
+    }
+  } catch (const holdfast::error&) {
+    report();
+    throw;
   }
-  print(aligned(rows, "<>><"));
-  print(fmt::format("{}: {} kept, {} {}, {} {}\n", shown(folder), all.size() - removed, removed, dry_run ? "would be removed" : "removed", readable(freed), dry_run ? "would be free" : "freed"));
+  report();
   if (whole.empty() && !all.empty()) throw holdfast::integrity_error(folder + ": none of its checkpoints is whole, and so none was removed; holdfast history says why");
   return fine;
 }

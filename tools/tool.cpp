@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <iterator>
 #include <limits>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include <unistd.h>
@@ -23,13 +25,16 @@ namespace tool {
 
 std::vector<holdfast::checkpoint_info> checkpoints_in(const std::string& folder) {
   // It would make a folder that is not there.
-  if (!std::filesystem::exists(folder)) throw holdfast::io_error(folder + ": cannot open", std::make_error_code(std::errc::no_such_file_or_directory));
-  if (!std::filesystem::is_directory(folder)) throw holdfast::error(folder + ": expected a folder of checkpoints, found a file; holdfast ls shows what is in one");
+  std::error_code why;
+  const auto status = std::filesystem::status(folder, why);
+  if (!std::filesystem::exists(status)) throw holdfast::io_error(folder + ": cannot open", why);
+  if (!std::filesystem::is_directory(status)) throw holdfast::error(folder + ": expected a folder of checkpoints, found a file; holdfast ls shows what is in one");
   return holdfast::checkpoint_directory(folder).list();
 }
 
 std::string checkpoint_at(const std::string& path) {
-  if (!std::filesystem::is_directory(path)) return path;
+  std::error_code unknown;  // then opening it says why
+  if (!std::filesystem::is_directory(path, unknown)) return path;
   const auto all = checkpoints_in(path);
   if (all.empty()) throw holdfast::error(path + ": expected a folder with checkpoints (step-….h5), found none; name a file, or the folder of a run");
   const auto whole = std::find_if(all.rbegin(), all.rend(), [](const auto& c) { return c.damage.empty(); });
@@ -82,9 +87,13 @@ std::string readable(std::uint64_t bytes) {
 }
 
 std::string counted(std::uint64_t n, std::string_view noun) {
-  std::string digits = std::to_string(n);
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
-  return fmt::format("{} {}{}", digits, noun, n == 1 ? "" : "s");
+  const std::string digits = std::to_string(n);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i != 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return fmt::format("{} {}{}", text, noun, n == 1 ? "" : "s");
 }
 
 std::string number(double value) { return fmt::format("{}", value); }
@@ -156,6 +165,10 @@ void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) throw holdfast::io_error("standard output: cannot write", std::error_code(errno, std::generic_category()));
 }
 
+void finish_output() {
+  if (std::fflush(stdout) != 0) throw holdfast::io_error("standard output: cannot write", std::error_code(errno, std::generic_category()));
+}
+
 void print_json(const nlohmann::ordered_json& value) { print(value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"); }
 
 namespace {
@@ -177,7 +190,7 @@ std::string_view advice(const std::error_code& code) {
 }  // namespace
 
 std::string one_line(const std::exception& e) {
-  std::string text = e.what();
+  std::string text = dynamic_cast<const std::bad_alloc*>(&e) != nullptr ? "not enough memory; free some, or take a part with --only" : e.what();
   if (const auto* const refused = dynamic_cast<const holdfast::io_error*>(&e)) text += advice(refused->code());
   if (const std::size_t first = text.find("\n  "); first != std::string::npos) text.replace(first, 3, text[first - 1] == ':' ? " " : ": ");
   replace_all(text, "\n  ", "; ");

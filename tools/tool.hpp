@@ -62,6 +62,8 @@ nlohmann::ordered_json kind_json(const holdfast::hdf5::reader& in, const holdfas
 std::string aligned(const std::vector<std::vector<std::string>>& rows, std::string_view columns);
 
 void print(std::string_view text);
+/// Throws `io_error` if not all that was printed could be written.
+void finish_output();
 void print_json(const nlohmann::ordered_json& value);
 
 /// The message of an error in one line, in the words of the command line: "FILE: what; what to do".

@@ -68,6 +68,10 @@ model/    1 tensor         12 B
 name      string[4]         4 B
 """)
 
+    def test_a_second_name_of_a_group_is_one_line(self):
+        lines = [line.split()[:3] for line in holdfast("ls", self.small, "--only", "shared").splitlines()[2:]]
+        self.assertEqual([lines[0], lines[1][0]], [["first/", "=", "/shared/second"], "numbers"])
+
     def test_flat(self):
         lines = holdfast("ls", "--flat", self.tiny).splitlines()
         self.assertEqual([line.split() for line in lines[1:]], [
@@ -144,10 +148,12 @@ class Show(Command):
         with h5py.File(path, "w") as file:
             file["matrix"] = np.arange(10000).reshape(100, 100)
             file["cube"] = np.arange(8).reshape(2, 2, 2)
+            file["six"] = np.arange(4096).reshape((4,) * 6)
         shown = holdfast("show", "--trust", "foreign", path, "matrix")
         self.assertIn("[[0, 1, 2, …, 97, 98, 99]\n [100, 101, 102, …, 197, 198, 199]\n", shown)
         self.assertTrue(shown.endswith(" …\n [9700, 9701, 9702, …, 9797, 9798, 9799]\n [9800, 9801, 9802, …, 9897, 9898, 9899]\n [9900, 9901, 9902, …, 9997, 9998, 9999]]\n"), shown)
         self.assertEqual(holdfast("show", "--all", "--trust", "foreign", path, "matrix").count(","), 100 * 99 + 7)
+        self.assertTrue(holdfast("show", "--trust", "foreign", path, "six").endswith("\n[0, 1, 2, …, 4093, 4094, 4095]\n"))
         self.assertTrue(holdfast("show", "--trust", "foreign", path, "cube").endswith("[[[0, 1]\n  [2, 3]]\n [[4, 5]\n  [6, 7]]]\n"))
 
     def test_json_has_the_values(self):
@@ -345,17 +351,20 @@ class Run(Command):
         self.refused("prune", folder, "--keep-last", 0)
 
     def test_prune_keeps_the_last_one_that_is_whole(self):
-        folder = self.run_of("last", step_1=None, step_2=None, step_3=None, step_4=None)
+        folder = self.run_of("last", step_0=None, step_1=None, step_2=None, step_3=None, step_4=None)
         self.flip(self.path_of(folder, 4), 5000)  # content: only who reads it knows
         os.truncate(self.path_of(folder, 3), 6000)
-        said = holdfast("prune", folder, "--keep-last", 1)
-        self.assertEqual(self.steps(folder), [2, 3, 4])
-        self.assertEqual(said.count("  damaged: "), 2)
-        holdfast("prune", folder, "--keep-last", 1, "--damaged")
-        self.assertEqual(self.steps(folder), [2])
         self.flip(self.path_of(folder, 2), 5000)
+        said = holdfast("prune", folder, "--keep-last", 1)
+        self.assertEqual(self.steps(folder), [1, 2, 3, 4])
+        self.assertEqual(said.count("  damaged: "), 3)
+        holdfast("prune", folder, "--damaged", "--dry-run")
+        self.assertEqual(self.steps(folder), [1, 2, 3, 4])
+        holdfast("prune", folder, "--damaged")
+        self.assertEqual(self.steps(folder), [1])
+        self.flip(self.path_of(folder, 1), 5000)
         self.assertIn("none of its checkpoints is whole, and so none was removed", call("prune", folder, "--damaged").stderr)
-        self.assertEqual(self.steps(folder), [2])
+        self.assertEqual(self.steps(folder), [1])
 
     def test_prune_does_not_meet_a_writer(self):
         import fcntl
@@ -484,12 +493,19 @@ class Written(Command):
         holdfast("merge", self.small, rest, model, "--output", merged, "--force")  # the same under the same name is no clash
         self.same(self.small, merged)
 
+    def test_merge_keeps_ties_to_what_another_file_has_too(self):
+        one, merged = self.new("one.h5"), self.new("merged.h5")
+        holdfast("extract", self.tiny, one, "--only", "model/weight")
+        for files in (one, self.tiny), (self.tiny, one):
+            holdfast("merge", *files, "-o", merged, "--force")
+            self.same(self.tiny, merged)
+
     def test_merge_with_clashes(self):
         other, merged, array = self.new("other.h5"), self.new("merged.h5"), self.new("count.npz")
         np.savez(array, **{"count": np.int64(5), "model/weight/x": np.float32(2), "new": np.arange(3)})
         holdfast("import", array, other, "--step", 2)
         error = self.refused("merge", self.tiny, other, "-o", merged)
-        self.assertIn(f"2 paths clash: /count of {other} and /count of {self.tiny}, /model/weight/x of {other} and /model/weight of {self.tiny}; pass --prefer first or last", error)
+        self.assertIn(f"2 paths are in several files, and not the same: /count, /model/weight/x ({other}) and /model/weight ({self.tiny}); pass --prefer first or last", error)
         self.assertFalse(merged.exists())
         holdfast("merge", self.tiny, other, "-o", merged, "--prefer", "first")
         with h5py.File(merged, "r") as file:
@@ -725,6 +741,23 @@ class Usage(Command):
         self.assertIn("holdfast import reads", self.refused("ls", text))
         (self.folder / "empty").mkdir(exist_ok=True)
         self.assertIn("found none; name a file", self.refused("ls", self.folder / "empty"))
+
+    def test_a_full_disk_is_an_error(self):
+        for arguments in ["ls", self.tiny], ["ls", "--json", self.small], ["--man"]:
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([programs.PROGRAMS["holdfast"], *map(str, arguments)], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1))
+            self.assertIn("No space left on device", done.stderr)
+
+    def test_what_may_not_be_read(self):
+        locked = self.folder / "locked"
+        locked.mkdir()
+        (locked / "run.h5").write_bytes(self.tiny.read_bytes())
+        locked.chmod(0)
+        self.addCleanup(locked.chmod, 0o700)
+        if not os.access(locked, os.R_OK):
+            self.assertIn("check the permissions", self.refused("ls", locked / "run.h5"))
+            self.refused("history", locked)
 
     def test_colours(self):
         self.assertIn("\x1b[1m", on_terminal("ls", self.tiny)[0])
