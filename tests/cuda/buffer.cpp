@@ -61,6 +61,45 @@ BOOST_AUTO_TEST_CASE(memory_comes_and_goes_with_the_object) {
   BOOST_TEST(current == 0);
 }
 
+BOOST_AUTO_TEST_CASE(in_host_memory_it_calls_no_cuda) {
+  cuda_sim::reset({.devices = 0});
+  {
+    buffer a({3, 4}, host), b({2}, host);
+    fill(a, 1);
+    a.place(host);
+    a.resize({12});
+    BOOST_TEST((a.space() == host && a.stream() == nullptr));
+    BOOST_TEST(content(a) == expected(12, 1));
+    a.resize({5});
+    b = std::move(a);
+    buffer c = std::move(b);
+    c.swap(a);
+  }
+  BOOST_TEST(cuda_sim::calls("*") == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(without_a_gpu_buffers_that_were_on_one_are_restored_to_the_host) {
+  const support::folder folder;
+  cuda_sim::reset({.devices = 1});
+  {
+    buffer on_gpu({40}, gpu(0));
+    fill(on_gpu, 5);
+    holdfast::state a;
+    a.bind("x", on_gpu);
+    holdfast::save(folder / "a.h5", a);
+  }
+  cuda_sim::reset({.devices = 0});
+  buffer bound({40}, host), fresh;
+  for (buffer* const to : {&bound, &fresh}) {
+    holdfast::state b;
+    b.bind("x", *to);
+    holdfast::restore(folder / "a.h5", b, {.place = host});
+    BOOST_TEST((to->space() == host));
+    BOOST_TEST(content(*to) == expected(40, 5));
+    holdfast::save(folder / "b.h5", b);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(every_place_to_every_place) {
   const support::folder folder;
   const std::vector<holdfast::memory_space> places{host, gpu(0), gpu(1)};

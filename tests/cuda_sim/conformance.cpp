@@ -624,12 +624,3 @@ BOOST_AUTO_TEST_CASE(programs_that_order_what_must_be_ordered_compute_what_they_
 }
 
 BOOST_AUTO_TEST_SUITE_END()
-
-int main(int argc, char** argv) {
-  if (const int n = device_count(); n == 0) {
-    int unused;
-    std::cout << "skipped: " << cudaGetErrorString(cudaGetDeviceCount(&unused)) << std::endl;
-    return 77;
-  }
-  return boost::unit_test::unit_test_main([] { return true; }, argc, argv);
-}

@@ -141,13 +141,14 @@ def main():
     parser.add_argument("--prepare", metavar="OPTION", help="the trainer's option that names a file it makes when it is not there "
                         "(a pretrained model): made beforehand by a run of no steps, so that the kills land in the training")
     parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work in this new folder and leave the files there")
-    parser.add_argument("extra", nargs="*", help="after --: further arguments of the trainer")
-    options = parser.parse_args()
+    parser.usage = "%(prog)s executable --steps STEPS [options] [-- arguments of the trainer]"
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options = parser.parse_args(sys.argv[1:end])
     seed = options.seed if options.seed is not None else int(os.environ.get("HOLDFAST_TEST_SEED") or random.SystemRandom().getrandbits(32))
     with tempfile.TemporaryDirectory() as temporary:
         work = options.keep or pathlib.Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        extra = [*options.extra, *([f"--{options.prepare}", str(work / "prepared.h5")] if options.prepare else [])]
+        extra = [*sys.argv[end + 1:], *([f"--{options.prepare}", str(work / "prepared.h5")] if options.prepare else [])]
         trainer = Trainer(options.executable, options.steps, options.checkpoint_every, extra)
         none = Trainer(options.executable, 0, options.checkpoint_every, extra)
         for _ in range(2 if options.prepare else 1):  # the first makes what is prepared

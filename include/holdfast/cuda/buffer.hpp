@@ -14,11 +14,11 @@ namespace holdfast::cuda {
 
 /// A tensor that owns its memory, on a device or on the host, and can move: what a restore makes as large as the file has it
 /// and puts where `.place` says. Allocated and freed in the order of its stream (cudaMallocAsync), so that work given to that
-/// stream before its end may still use it. Memory is not initialised.
+/// stream before its end may still use it; in host memory without any call of CUDA. Memory is not initialised.
 template <element T>
 class buffer {
  public:
-  /// Empty, of the device that is current when it is filled, in that device's default stream.
+  /// Empty, of the device that is current when it is filled (GPU 0 where there is none), in that device's default stream.
   buffer() = default;
   /// Of the current device, to which `stream` belongs.
   explicit buffer(shape extents, cudaStream_t stream = nullptr) : space_(gpu(detail::current_device())), stream_(stream) { resize(std::move(extents)); }
@@ -35,7 +35,10 @@ class buffer {
   const holdfast::shape& extents() const noexcept { return extents_; }
   std::size_t size() const noexcept { return static_cast<std::size_t>(extents_.elements()); }
   cudaStream_t stream() const noexcept { return stream_; }
-  memory_space space() const { return space_.device < 0 && space_ != host ? gpu(detail::current_device()) : space_; }
+  memory_space space() const {
+    if (space_ == host || space_.device >= 0) return space_;
+    return gpu(detail::device_count() == 0 ? 0 : detail::current_device());
+  }
 
   /// Gives it another shape, and other memory unless it had as many elements. The content is lost.
   void resize(holdfast::shape extents) {

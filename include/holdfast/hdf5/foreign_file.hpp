@@ -21,8 +21,7 @@ namespace holdfast::hdf5::detail {
 /// Where an object lies in its file: the same under every name it has.
 struct address {
   std::array<unsigned char, 16> bytes{};
-  friend auto operator<=>(const address&, const address&) = default;
-  friend bool operator==(const address&, const address&) = default;
+  auto operator<=>(const address&) const = default;
 };
 
 template <class = void>

@@ -142,7 +142,8 @@ std::string engine_name() {
 template <class E>
 bool is_state_of(std::span<const std::uint64_t> state) {
   const auto words = [](std::span<const std::uint64_t> some) {
-    return std::all_of(some.begin(), some.end(), [](std::uint64_t x) { return x - E::min() <= E::max() - E::min(); });
+    constexpr std::uint64_t least = E::min(), most = E::max();
+    return std::all_of(some.begin(), some.end(), [](std::uint64_t x) { return x - least <= most - least; });  // nvcc warns of 0 <= x
   };
   const std::size_t size = state.size();
   if constexpr (standard<E, "mersenne_twister_engine">) {
