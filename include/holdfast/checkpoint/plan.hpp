@@ -181,6 +181,7 @@ class basic_plan_walk final : public walk {
       differ(difference::kind::structure, path, "what the program's own code can load", e.what());
     }
   }
+  void doubt() override { partly_ = true; }
   std::size_t differences() const override { return result_.differences.size(); }
   void accept(const std::string& path) override {
     if (const auto* const i = chosen_.item_of(path)) mark(i);

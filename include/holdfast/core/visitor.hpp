@@ -28,7 +28,7 @@ enum class presence { unknown,
 
 /// How an object that was compared with a file fits it, see `visitor::fits`.
 enum class fit { whole,      ///< and the file has nothing else there
-                 partly,     ///< but for what the restore was not asked for, or was told to keep where it is missing
+                 partly,     ///< but for what the restore was not asked for, was told to keep where it is missing, or `doubt`s
                  structure,  ///< the file has other parts, or parts of other types
                  no };       ///< a part that both have is of another shape
 
@@ -84,6 +84,7 @@ class walk {
     return fit::whole;
   }
   virtual void at_once(const std::string& /*path*/, const std::function<void(walk&)>&) {}
+  virtual void doubt() {}
   virtual void compare(const std::string& /*path*/, const std::function<void(walk&)>& visit) { visit(*this); }
   virtual void accept(const std::string& /*path*/) {}
   virtual std::string canonical(const std::string& path) { return path; }
@@ -275,6 +276,8 @@ class visitor {
     });
   }
 
+  /// Makes an object that is being compared fit in parts at most: a value may lead its code to other parts.
+  void doubt() { pass_.doubt(); }
   /// Calls `visit` with a visitor that only compares, also where this one restores at once.
   template <class F>
   void compare(F&& visit) {

@@ -1,10 +1,12 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -273,8 +275,23 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
 
   template <class T>
   void visit(const std::string& name, T& part, const void* where) {
-    if (scope_.holds(where)) scope_.v(name, part);
-    else scope_.v.transient(name, part);
+    visitor& v = scope_.v;
+    if (scope_.holds(where)) return v(name, part);
+    if constexpr (element<T> || std::is_same_v<T, std::string>)
+      if (v.planning() && v.selected(name)) return weigh(name, part);
+    v.transient(name, part);
+  }
+
+  /// A variable may say which parts a load function asks for: where the file has another value, one is to be tried.
+  template <class T>
+  void weigh(const std::string& name, const T& variable) {
+    T found = variable;
+    scope_.v.at_once([&](visitor& now) { now(name, found); });
+    const auto bytes = [](const T& x) { return std::as_bytes(std::span(&x, 1)); };
+    bool same = false;
+    if constexpr (element<T>) same = std::equal(bytes(found).begin(), bytes(found).end(), bytes(variable).begin());
+    else same = found == variable;
+    if (!same) scope_.v.doubt();
   }
 
   template <class T>

@@ -218,19 +218,29 @@ bool cereal_text(visitor& v, const char* name, std::string& text) {
   return true;
 }
 
-/// The object that a reference leads to. An object above that no pointer led to can only be the one that `now` points to.
+/// The object that a reference leads to, which is told from where its pointer lies in the file. One that no pointer led to, but that
+/// this pointer is a part of, can only be the one that it points to already.
 template <class T>
 void cereal_resolve(std::shared_ptr<T>& pointer, const std::string& reference, visitor& v) {
-  const std::string path = cereal_referred(v.path(), reference);
+  const std::string target = cereal_referred(v.canonical(), reference);
   cereal_pass& pass = v.note<cereal_pass>();
-  if (const auto made = pass.made.find(v.canonical(path)); made != pass.made.end()) {
+  if (const auto made = pass.made.find(target); made != pass.made.end()) {
     pointer = cereal_cast<T>(made->second, v);
     return;
   }
-  if (pass.outer != nullptr && std::any_of(pass.outer->shared.begin(), pass.outer->shared.end(), [&](const auto& s) { return s.second == path; })) return;  // it will be there
-  const auto open = std::find_if(pass.open.begin(), pass.open.end(), [&](const auto& o) { return o.path == path.size() && within(v.path(), path); });
+  const auto leads_to = [&](const auto& s) { return v.canonical(s.second) == target; };
+  if (pass.outer != nullptr && std::any_of(pass.outer->shared.begin(), pass.outer->shared.end(), leads_to)) return;  // it will be there
+  const auto is_target = [&](const auto& o) { return o.path <= v.path().size() && v.canonical(v.path().substr(0, o.path)) == target; };
+  const auto open = std::find_if(pass.open.begin(), pass.open.end(), is_target);
   if (open == pass.open.end() || pointer == nullptr || cereal_identity_of(*pointer) != open->of)
-    v.problem("a shared pointer that leads to /" + path, "none", "bind the pointer itself, not what it points to");
+    v.problem("a shared pointer that leads to /" + target, "none", "bind the pointer itself, not what it points to");
+}
+
+/// Whether a type is registered, under this name.
+template <class T>
+bool cereal_is_named(const std::string& name) {
+  if constexpr (requires { cereal::detail::binding_name<T>::name(); }) return name == cereal::detail::binding_name<T>::name();
+  else return false;
 }
 
 /// Brings a pointer to what the file has. An object of the type of the file's is restored where it is.
@@ -266,7 +276,7 @@ void cereal_load_pointer(Pointer& pointer, std::type_identity<T>, visitor& v) {
   archive.polymorphic = true;
   const auto load = [&](auto& into) { archive(cereal::make_nvp("ptr_wrapper", cereal::memory_detail::make_ptr_wrapper(into))); };
   std::string type;
-  if (!cereal_text(v, cereal_type_name, type)) {
+  if (!cereal_text(v, cereal_type_name, type) || cereal_is_named<T>(type)) {
     if constexpr (std::is_abstract_v<T> || !cereal_object<T>) {
       v.problem("the name of a registered type in " + std::string(cereal_type_name), "none", "the file was saved for another type");
     } else if constexpr (is_shared) {
