@@ -61,7 +61,7 @@ operation_ptr enqueue(const char* function, const copy& c, const sides& s, CUstr
   const extent source{reinterpret_cast<std::uintptr_t>(c.from), reinterpret_cast<std::uintptr_t>(c.from) + span_of(c, c.from_pitch)};
   if (staged) {
     o->staging.resize(c.width * c.height);
-    open_guards(source);
+    if (s.from.place == place::pinned) open_guards(source);
   }
   const bool whole = c.width == c.to_pitch && c.width == c.from_pitch;
   const std::size_t rows = whole ? 1 : c.height, bytes = whole ? c.width * c.height : c.width;
@@ -70,7 +70,7 @@ operation_ptr enqueue(const char* function, const copy& c, const sides& s, CUstr
     if (staged) from = static_cast<const std::byte*>(std::memcpy(o->staging.data() + row * bytes, from, bytes));
     o->moves.push_back({s.to.bytes + row * c.to_pitch, from, bytes});
   }
-  if (staged) close_guards(source);
+  if (staged && s.from.place == place::pinned) close_guards(source);
   o->copy = true;
   if (the_machine().options.bytes_per_second > 0) o->runs = s.direction;
   submit(o, l);
