@@ -45,12 +45,6 @@ std::optional<sides> sides_of(const char* function, const copy& c) {
   return std::nullopt;
 }
 
-struct submitted {
-  operation_ptr operation;  ///< none if nothing is to be copied
-  engine direction = engine::at_once;
-  place to = place::device, from = place::device;
-};
-
 void note_rows(operation& o, const copy& c, const location& where, bool writes, const void* first, std::size_t pitch) {
   if (where.place == place::pageable) return;
   if (pitch == c.width) return note_access(o, first, c.width * c.height, writes);
@@ -58,7 +52,7 @@ void note_rows(operation& o, const copy& c, const location& where, bool writes, 
 }
 
 // Enqueues one copy, whose pointers were checked. Pageable sources, and those that may be read early, are read here.
-submitted enqueue(const char* function, const copy& c, const sides& s, CUstream_st& stream, lock& l) {
+operation_ptr enqueue(const char* function, const copy& c, const sides& s, CUstream_st& stream, lock& l) {
   const operation_ptr o = make_operation(stream, std::string(function) + " " + s.name);
   const bool staged = c.early || (s.direction == engine::to_device && s.from.place == place::pageable);
   if (!staged) note_rows(*o, c, s.from, false, c.from, c.from_pitch);
@@ -67,7 +61,7 @@ submitted enqueue(const char* function, const copy& c, const sides& s, CUstream_
   const extent source{reinterpret_cast<std::uintptr_t>(c.from), reinterpret_cast<std::uintptr_t>(c.from) + span_of(c, c.from_pitch)};
   if (staged) {
     o->staging.resize(c.width * c.height);
-    open_guards(source);
+    if (s.from.place == place::pinned) open_guards(source);
   }
   const bool whole = c.width == c.to_pitch && c.width == c.from_pitch;
   const std::size_t rows = whole ? 1 : c.height, bytes = whole ? c.width * c.height : c.width;
@@ -76,11 +70,11 @@ submitted enqueue(const char* function, const copy& c, const sides& s, CUstream_
     if (staged) from = static_cast<const std::byte*>(std::memcpy(o->staging.data() + row * bytes, from, bytes));
     o->moves.push_back({s.to.bytes + row * c.to_pitch, from, bytes});
   }
-  if (staged) close_guards(source);
+  if (staged && s.from.place == place::pinned) close_guards(source);
   o->copy = true;
   if (the_machine().options.bytes_per_second > 0) o->runs = s.direction;
   submit(o, l);
-  return {o, s.direction, s.to.place, s.from.place};
+  return o;
 }
 
 void wait_for(const operation_ptr& o, lock& l) {
@@ -88,61 +82,61 @@ void wait_for(const operation_ptr& o, lock& l) {
   host_waited_for(*o->who.known);
 }
 
-copy with_pitches(copy c) {
+struct request {
+  copy what;
+  sides where;
+};
+
+// Adds the copy to those that are to be enqueued, unless it is empty or wrong.
+cudaError_t check(const char* function, copy c, std::vector<request>& all) {
   if (c.height == 1 && c.to_pitch == 0) c.to_pitch = c.width;
   if (c.height == 1 && c.from_pitch == 0) c.from_pitch = c.width;
-  return c;
+  if (c.kind < cudaMemcpyHostToHost || c.kind > cudaMemcpyDefault) return cudaErrorInvalidMemcpyDirection;
+  if (c.width == 0 || c.height == 0) return cudaSuccess;
+  if (c.width > c.to_pitch || c.width > c.from_pitch) return cudaErrorInvalidPitchValue;
+  const auto where = sides_of(function, c);
+  if (!where) return cudaErrorInvalidValue;
+  all.push_back({c, *where});
+  return cudaSuccess;
 }
 
-bool empty(const copy& c) { return c.width == 0 || c.height == 0; }
-bool pitches_hold(const copy& c) { return c.width <= c.to_pitch && c.width <= c.from_pitch; }
-bool known_kind(cudaMemcpyKind k) { return k >= cudaMemcpyHostToHost && k <= cudaMemcpyDefault; }
+bool from_pageable(const sides& s) { return s.direction == engine::to_device && s.from.place == place::pageable; }
+bool to_pageable(const sides& s) { return s.direction == engine::to_host && s.to.place == place::pageable; }
 
 }  // namespace
 
 cudaError_t copy_now(const char* function, const copy& what, bool per_thread) {
   return stream_call(function, nullptr, per_thread, [&](CUstream_st& stream, lock& l) {
-    const copy c = with_pitches(what);
-    if (!known_kind(c.kind)) return cudaErrorInvalidMemcpyDirection;
-    if (empty(c)) return cudaSuccess;
-    if (!pitches_hold(c)) return cudaErrorInvalidPitchValue;
-    const auto s = sides_of(function, c);
-    if (!s) return cudaErrorInvalidValue;
-    if (s->direction == engine::to_device && s->from.place == place::pageable && stream.last) wait_for(stream.last, l);
-    const submitted done = enqueue(function, c, *s, stream, l);
-    const bool returns_before = s->direction == engine::between || (s->direction == engine::to_device && s->from.place == place::pageable);
-    if (!returns_before) wait_for(done.operation, l);
-    return cudaSuccess;
+    std::vector<request> all;
+    const cudaError_t error = check(function, what, all);
+    for (const auto& [c, where] : all) {
+      if (from_pageable(where) && stream.last) wait_for(stream.last, l);
+      const operation_ptr o = enqueue(function, c, where, stream, l);
+      if (where.direction != engine::between && !from_pageable(where)) wait_for(o, l);
+    }
+    return error;
   });
 }
 
 cudaError_t copy_async(const char* function, const copy* what, std::size_t count, cudaStream_t handle, bool per_thread) {
   return stream_call(function, handle, per_thread, [&](CUstream_st& stream, lock& l) {
-    std::vector<std::pair<copy, sides>> all;
-    for (std::size_t i = 0; i < count; ++i) {
-      const copy c = with_pitches(what[i]);
-      if (!known_kind(c.kind)) return cudaErrorInvalidMemcpyDirection;
-      if (empty(c)) continue;
-      if (!pitches_hold(c)) return cudaErrorInvalidPitchValue;
-      const auto s = sides_of(function, c);
-      if (!s) return cudaErrorInvalidValue;
-      all.emplace_back(c, *s);
-    }
-    for (const auto& [c, s] : all) {
-      const submitted one = enqueue(function, c, s, stream, l);
-      const bool pageable = one.to == place::pageable || one.from == place::pageable;
-      if (pageable && one.direction == engine::to_device) ++the_machine().copies.pageable_to_device;
-      if (pageable && one.direction == engine::to_host) ++the_machine().copies.pageable_to_host;
+    machine& m = the_machine();
+    std::vector<request> all;
+    for (std::size_t i = 0; i < count; ++i)
+      if (const cudaError_t error = check(function, what[i], all); error != cudaSuccess) return error;
+    for (const auto& [c, where] : all) {
+      const operation_ptr o = enqueue(function, c, where, stream, l);
+      m.copies.pageable_to_device += from_pageable(where);
+      m.copies.pageable_to_host += to_pageable(where);
       // "The driver may synchronize with the stream and stage the copy": or not.
-      const bool driver_waits = pageable && the_machine().options.schedule == schedule::random && the_machine().random() % 2 == 0;
-      if (driver_waits) finish(one.operation, l);
-      if (one.direction == engine::at_once || (pageable && one.direction == engine::to_host)) wait_for(one.operation, l);
+      if (from_pageable(where) && m.options.schedule == schedule::random && m.random() % 2 == 0) finish(o, l);
+      if (where.direction == engine::at_once || to_pageable(where)) wait_for(o, l);
     }
     return cudaSuccess;
   });
 }
 
-cudaError_t set_memory(const char* function, void* pointer, int value, std::size_t bytes, cudaStream_t handle, bool per_thread) {
+cudaError_t set_memory(const char* function, void* pointer, int value, std::size_t bytes, cudaStream_t handle, bool per_thread, bool synchronous) {
   return stream_call(function, handle, per_thread, [&](CUstream_st& stream, lock& l) {
     if (bytes == 0) return cudaSuccess;
     const location where = locate(pointer, bytes);
@@ -154,7 +148,7 @@ cudaError_t set_memory(const char* function, void* pointer, int value, std::size
     note_access(*o, pointer, bytes, true);
     o->work = [to = where.bytes, value, bytes] { std::memset(to, value, bytes); };
     submit(o, l);
-    if (std::string(function) == "cudaMemset" && where.place == place::pinned) wait_for(o, l);
+    if (synchronous && where.place == place::pinned) wait_for(o, l);
     return cudaSuccess;
   });
 }

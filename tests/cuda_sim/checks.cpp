@@ -36,7 +36,9 @@ void note_access(operation& o, const void* address, std::size_t bytes, bool writ
   o.touches.push_back({begin, begin + bytes});
   const location where = locate(address, bytes);
   if (where.allocation != nullptr) o.keeps.push_back(where.allocation->owner);
-  if (where.place == place::pinned) guard(o, {begin, begin + bytes}, writes);
+  if (where.place != place::pinned) return;
+  o.pinned.push_back({begin, begin + bytes});
+  guard(o, {begin, begin + bytes}, writes);
 }
 
 void note_host_access(const std::string& what, const void* address, std::size_t bytes, bool writes) {

@@ -77,7 +77,8 @@ bool all_are(const unsigned char* memory, int value, std::size_t n = bytes) {
 class gate {
  public:
   void close(cudaStream_t s) {
-    good(cudaLaunchHostFunc(s, [](void* me) { static_cast<gate*>(me)->opened_.get_future().wait(); }, this));
+    const auto wait = [](void* until) { std::unique_ptr<std::shared_future<void>>(static_cast<std::shared_future<void>*>(until))->wait(); };
+    good(cudaLaunchHostFunc(s, wait, new std::shared_future<void>(opened_.get_future().share())));
   }
   void open() {
     if (!std::exchange(open_, true)) opened_.set_value();

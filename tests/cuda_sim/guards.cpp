@@ -29,13 +29,6 @@ void protect(extent pages, const guarded& g) {
   ::mprotect(reinterpret_cast<void*>(pages.begin), pages.end - pages.begin, how);
 }
 
-void count_open(extent e, int change) {
-  the_machine().guards.each_in(pages_touched(e), [&](extent pages, guarded& g) {
-    g.open = std::max(0, g.open + change);
-    protect(pages, g);
-  });
-}
-
 }  // namespace
 
 void guard(const operation& o, extent e, bool writes) {
@@ -50,11 +43,21 @@ void guard(const operation& o, extent e, bool writes) {
   });
 }
 
-void open_guards(extent e) { count_open(e, 1); }
-void close_guards(extent e) { count_open(e, -1); }
+void open_guards(extent e) {
+  the_machine().guards.each_of(pages_touched(e), [](extent pages, guarded& g) {
+    if (g.open++ == 0 && !g.users.empty()) protect(pages, g);
+  });
+}
+
+void close_guards(extent e) {
+  the_machine().guards.each_in(pages_touched(e), [](extent pages, guarded& g) {
+    if (g.open > 0 && --g.open == 0 && !g.users.empty()) protect(pages, g);
+  });
+}
 
 void guard_after_host_function() {
-  the_machine().guards.erase_if([](extent pages, guarded& g) { return protect(pages, g), false; });
+  the_machine().guards.erase_if([](extent pages, guarded& g) { if (!g.users.empty()) protect(pages, g);
+    return false; });
 }
 
 void drop_known_guards() {

@@ -76,6 +76,7 @@ struct operation {
   CUstream_st* stream;
   std::vector<operation_ptr> after;                    ///< what must be done first; emptied when this is done
   std::vector<extent> touches = {};                    ///< memory as the program knows it
+  std::vector<extent> pinned = {};                     ///< those of it that are pinned
   std::vector<std::shared_ptr<std::byte>> keeps = {};  ///< that memory, should the program free it too early
   engine runs = engine::at_once;
   bool copy = false;
@@ -224,7 +225,7 @@ CUstream_st* stream_of(cudaStream_t, bool per_thread);
 
 /// The host may not touch what an operation writes, nor write what it reads, before it has waited for it: page by page, as far as pages lie inside.
 void guard(const operation&, extent, bool writes);
-/// Gives the simulator itself access to guarded memory, and takes it back.
+/// Gives the simulator itself access to pinned memory, whatever guards it has or gets, and takes it back.
 void open_guards(extent);
 void close_guards(extent);
 /// Guards what a host function that is done could touch, and later operations use.

@@ -21,7 +21,7 @@ struct copy {
 cudaError_t copy_now(const char* function, const copy&, bool per_thread);
 cudaError_t copy_async(const char* function, const copy*, std::size_t count, cudaStream_t stream, bool per_thread);
 
-cudaError_t set_memory(const char* function, void* pointer, int value, std::size_t bytes, cudaStream_t stream, bool per_thread);
+cudaError_t set_memory(const char* function, void* pointer, int value, std::size_t bytes, cudaStream_t stream, bool per_thread, bool synchronous);
 
 cudaError_t synchronize(cudaStream_t, bool per_thread);
 cudaError_t query(cudaStream_t, bool per_thread);

@@ -21,7 +21,8 @@ void done(const operation_ptr& o) {
   o->moves.clear();
   o->work = nullptr;
   o->staging = {};
-  for (const extent e : o->touches) close_guards(e);
+  for (const extent e : o->pinned) close_guards(e);
+  o->pinned.clear();
   o->touches.clear();
   o->keeps.clear();
   o->stream->queue.pop_front();
@@ -96,7 +97,7 @@ worker& worker_for(const operation& o) {
 void start(const operation_ptr& o) {
   machine& m = the_machine();
   bool works = !broken(*o);
-  for (const extent e : o->touches) open_guards(e);
+  for (const extent e : o->pinned) open_guards(e);
   if (works && o->copy) {
     if (m.failing_copy && --m.failing_copy->first == 0) {
       m.broken[static_cast<std::size_t>(o->stream->device)] = m.failing_copy->second;

@@ -20,7 +20,7 @@
 /// IPC, cooperative groups or virtual memory management; such calls do not link. Parts of pages of pinned memory, and managed memory, are watched only where
 /// the test declares what the host does (host_reads, host_writes) or a CUDA call does it; pageable memory is not watched. How host threads synchronise with
 /// each other is not seen: what one has waited for counts as waited for by all, and every call synchronises with every other as the thread sanitizer sees it,
-/// which therefore accuses nobody falsely but misses what only CUDA orders. A device has 64 GiB of addresses between two resets. It knows the
+/// which therefore accuses nobody falsely but misses what only CUDA orders. The copies of a batch are not compared with each other. A device has 64 GiB of addresses between two resets. It knows the
 /// documentation, not a driver. It claims nothing about speed: the throttle only makes copies last, so that a test can see what goes on meanwhile.
 ///
 /// A program that does not know of this header is set up by the environment, CUDA_SIM="devices=2 schedule=random seed=7 memory=1000000

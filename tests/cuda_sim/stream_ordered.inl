@@ -40,8 +40,8 @@ cudaError_t cudaMemcpyBatchAsync(void* const* to, const void* const* from, const
 }
 #endif
 
-cudaError_t cudaMemset(void* pointer, int value, size_t bytes) { return set_memory("cudaMemset", pointer, value, bytes, nullptr, PER_THREAD); }
-cudaError_t cudaMemsetAsync(void* pointer, int value, size_t bytes, cudaStream_t stream) { return set_memory("cudaMemsetAsync", pointer, value, bytes, stream, PER_THREAD); }
+cudaError_t cudaMemset(void* pointer, int value, size_t bytes) { return set_memory("cudaMemset", pointer, value, bytes, nullptr, PER_THREAD, true); }
+cudaError_t cudaMemsetAsync(void* pointer, int value, size_t bytes, cudaStream_t stream) { return set_memory("cudaMemsetAsync", pointer, value, bytes, stream, PER_THREAD, false); }
 
 cudaError_t cudaMallocAsync(void** pointer, size_t size, cudaStream_t stream) { return malloc_async(pointer, size, stream, PER_THREAD); }
 cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) { return free_async(pointer, stream, PER_THREAD); }
