@@ -17,19 +17,14 @@
 
 #include <cereal/cereal.hpp>
 #include <cereal/types/polymorphic.hpp>
-#if __has_include(<cereal/version.hpp>)
-#include <cereal/version.hpp>
-#endif
 
 #include <holdfast/core/views.hpp>
 #include <holdfast/core/visitor.hpp>
 
-/// cereal::defer came with version.hpp, in 1.3.
-#if defined(CEREAL_VERSION)
-#define HOLDFAST_CEREAL_DEFERS 1
-#else
-#define HOLDFAST_CEREAL_DEFERS 0
-#endif
+namespace cereal {
+template <class T>
+class DeferredData;  // came with 1.3
+}  // namespace cereal
 
 namespace holdfast::detail {
 
@@ -262,7 +257,6 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
     inside.named("value", item.value);
     differs_ = inside.differs_;
   }
-#if HOLDFAST_CEREAL_DEFERS
   template <class T>
   void named(const std::string& name, const cereal::DeferredData<T>& part) {
     if (differs_) return;
@@ -271,7 +265,6 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
       v.here(const_cast<std::remove_cvref_t<decltype(part.value)>&>(part.value));
     });
   }
-#endif
 
   template <class T>
   void visit(const std::string& name, T& part, const void* where) {
@@ -405,12 +398,10 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
     inside.named("key", item.key);
     inside.named("value", item.value);
   }
-#if HOLDFAST_CEREAL_DEFERS
   template <class T>
   void named(const std::string& name, cereal::DeferredData<T>& part) {
     scope_.v.note<cereal_pass>().deferred.push_back([v = scope_.v.below(name), part]() mutable { v.here(part.value); });
   }
-#endif
 
   template <class T>
   void pointee(T&) {}

@@ -199,13 +199,12 @@ void cereal_loader::pointee(cereal::memory_detail::PtrWrapper<T>& wrapper) {
 template <class T>
 std::shared_ptr<T> cereal_cast(const cereal_pass::made_object& from, visitor& v) {
   if (from.type == typeid(T)) return std::static_pointer_cast<T>(from.object);
-  const auto found = cereal::detail::PolymorphicCasters::lookup_if_exists(typeid(T), from.type);
-  if (!found.first) {
+  const auto& casts = cereal::detail::PolymorphicCasters::lookup(typeid(T), from.type, [&] {
     v.problem("a pointer to " + cereal::util::demangledName<T>(), "an object of " + cereal::util::demangle(from.type.name()), "register their relation with CEREAL_REGISTER_POLYMORPHIC_RELATION");
-    return nullptr;
-  }
+    throw error("/" + v.path() + ": types without a relation");
+  });
   std::shared_ptr<void> object = from.object;
-  for (auto cast = found.second.rbegin(); cast != found.second.rend(); ++cast) object = (*cast)->upcast(object);
+  for (auto cast = casts.rbegin(); cast != casts.rend(); ++cast) object = (*cast)->upcast(object);
   return std::static_pointer_cast<T>(object);
 }
 
