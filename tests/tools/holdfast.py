@@ -327,6 +327,14 @@ class Run(Command):
         self.assertIn("bytes are not those that were saved", self.history("--verify", folder, status=1)[1]["damage"])
         self.assertIn("damaged: the index is damaged", call("history", folder).stdout)
 
+    def test_a_folder_stands_for_the_newest_that_looks_whole(self):
+        folder = self.run_of("newest", step_1=None, step_2=None, step_3=None)
+        for step, newest in (3, 2), (2, 1):
+            os.truncate(self.path_of(folder, step), 6000)
+            self.assertIn(f"sealed, step {newest}\n", holdfast("ls", folder))
+        os.truncate(self.path_of(folder, 1), 6000)
+        self.assertIn("none of its 3 checkpoints is whole; holdfast history says why", self.refused("ls", folder))
+
     def test_a_folder_without_checkpoints(self):
         self.refused("history", self.tiny)
         self.refused("history", self.folder / "none")
