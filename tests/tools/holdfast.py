@@ -327,6 +327,14 @@ class Run(Command):
         self.assertIn("bytes are not those that were saved", self.history("--verify", folder, status=1)[1]["damage"])
         self.assertIn("damaged: the index is damaged", call("history", folder).stdout)
 
+    def test_a_folder_stands_for_the_newest_that_looks_whole(self):
+        folder = self.run_of("newest", step_1=None, step_2=None, step_3=None)
+        for step, newest in (3, 2), (2, 1):
+            os.truncate(self.path_of(folder, step), 6000)
+            self.assertIn(f"sealed, step {newest}\n", holdfast("ls", folder))
+        os.truncate(self.path_of(folder, 1), 6000)
+        self.assertIn("none of its 3 checkpoints is whole; holdfast history says why", self.refused("ls", folder))
+
     def test_a_folder_without_checkpoints(self):
         self.refused("history", self.tiny)
         self.refused("history", self.folder / "none")
@@ -536,6 +544,8 @@ class Written(Command):
         again = self.new("again.npz")
         holdfast("export", taken, again)
         self.assertEqual(again.read_bytes(), back.read_bytes())
+        import zipfile
+        self.assertEqual({info.date_time for info in zipfile.ZipFile(again).infolist()}, {(1980, 1, 1, 0, 0, 0)})
         self.assertIn("pass --force", self.refused("export", taken, again))
         holdfast("export", taken, again, "--force", "--only", "deep/**", "--rename", "deep/**", "**")
         with np.load(again) as found:
@@ -692,11 +702,10 @@ class Shell(Command):
             self.assertIn(f".SS \"holdfast {command} ", text)
             section = text.split(f".SS \"holdfast {command} ")[1].split(".SS")[0]
             help_text = holdfast(command, "--help")
-            options = {word.rstrip(",") for line in help_text.splitlines() if line.startswith("  -") for word in line.replace(",", " ").split() if word.startswith("-")}
-            self.assertLessEqual({o for o in options if o.startswith("--") and o in self.complete(command, "-")}, set(self.complete(command, "-")))
-            for option in self.complete(command, "-"):
-                self.assertIn(option, section)
-                self.assertIn(option, help_text)
+            options = [option for line in help_text.splitlines() if line.startswith("  -") for option in line.split()[0].split(",")]
+            self.assertEqual(sorted(options), sorted(self.complete(command, "-")))
+            for option in options:
+                self.assertIn(option + "\\fR", section)
             for line in help_text.split("Examples:\n")[1].splitlines():
                 self.assertIn(line.replace("\\", "\\e"), section)
         if shutil.which("groff"):
