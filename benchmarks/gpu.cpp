@@ -240,9 +240,9 @@ class benchmark {
   }
 
   void sync(const std::string& of, const tensors& there, double bytes, double down, double file) {
-    for (const std::size_t mib : {4, 8, 16, 32, 64}) {
+    for (const unsigned mib : {4u, 8u, 16u, 32u, 64u}) {
       holdfast::saver saver;
-      const holdfast::save_options with{.staging_bytes = mib << 20};
+      const holdfast::save_options with{.staging_bytes = std::size_t{mib} << 20};
       saver.save(file_, there.state, with);
       const double seconds = median_of([&] { return seconds_of([&] { saver.save(file_, there.state, with); }); });
       add({of + ": save, staging_bytes " + std::to_string(mib) + " MiB", seconds, bytes, "the slower of the copy and the file", std::max(down, file)});

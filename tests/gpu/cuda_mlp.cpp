@@ -23,7 +23,7 @@ void run(const std::string& command) { BOOST_REQUIRE_MESSAGE(std::system((comman
 
 /// Trains on a device up to a step, from the newest checkpoint of the folder.
 void train(const std::string& device, int steps, const std::string& folder, const std::string& final_file) {
-  run(argument(1) + " --resume --checkpoint-every 100 --device " + device + " --steps " + std::to_string(steps) + " --checkpoint-dir " + folder + " --final " + final_file);
+  run(argument(1) + " --resume --checkpoint-every 100 --device " + device + " --steps " + std::to_string(steps) + " --checkpoint-dir '" + folder + "' --final '" + final_file + "'");
 }
 
 /// The largest difference between floats of two checkpoints, in shares of the largest number of the tensor; everything else must be equal.
@@ -59,15 +59,20 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_elsewhere) {
   BOOST_REQUIRE(cudaGetDeviceCount(&gpus) == cudaSuccess);
   for (int n = 0; n < std::min(gpus, 2); ++n) devices.push_back(std::to_string(n));
   for (const std::string& first : devices) {
-    train(first, 100, folder / first, folder / "unused.h5");
-    for (const std::string& then : devices) {
-      std::filesystem::copy(folder / first, folder / (first + then));
-      train(then, 120, folder / (first + then), folder / (first + then + ".h5"));
-    }
+    const std::string here = folder / ("from " + first);
+    train(first, 0, here, here + ".0.h5");
+    BOOST_TEST(distance(folder / "from cpu.0.h5", here + ".0.h5") == 0);  // it begins alike everywhere
+    train(first, 100, here, here + ".100.h5");
+    train(first, 120, here, here + ".120.h5");
     for (const std::string& then : devices) {
       if (then == first) continue;
-      const double d = distance(folder / (first + first + ".h5"), folder / (first + then + ".h5"));
-      std::cout << "20 steps from " << first << " on " << then << ": " << d << std::endl;
+      const std::string there = here + " on " + then;
+      std::filesystem::copy(here, there);
+      train(then, 100, there, there + ".100.h5");
+      BOOST_TEST(distance(here + ".100.h5", there + ".100.h5") == 0);  // to move changes nothing
+      train(then, 120, there, there + ".120.h5");
+      const double d = distance(here + ".120.h5", there + ".120.h5");
+      std::cout << "20 steps of a run " << there.substr(here.size() - first.size() - 5) << ": " << d << std::endl;
       BOOST_TEST(d < 1e-4);  // 5e-7 between two builds for a processor, with fused multiply-adds and without
     }
   }
