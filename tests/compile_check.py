@@ -63,10 +63,10 @@ def headers(build):
         test = (ROOT / "tests" / path.relative_to("holdfast")).with_suffix(".cpp")
         if test in built and re.findall(r"#include (.*)", test.read_text())[:1] == [f"<{path}>"]:
             return ""
-        if path.parts[1] in ("adapters", "cuda") and test.is_file():
+        if path.parts[1] in ("adapters", "cuda", "mpi") and test.is_file():
             return ""  # its library is not part of this build
-        if path.name == "cuda.hpp":
-            return ""  # tests/cuda/program.cu includes it first
+        if path.name in ("cuda.hpp", "mpi.hpp"):
+            return ""  # tests/cuda/program.cu and tests/mpi/umbrella.cpp include them first
         result = check("-I", ROOT / "tests/poison", "-include", header, "-include", header, "-x", "c++", os.devnull)
         return f"does not compile alone\n{result.stdout}" if result.returncode else ""
     return check_all(sorted((ROOT / "include/holdfast").rglob("*.hpp")), problem)

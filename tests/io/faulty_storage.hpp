@@ -27,7 +27,8 @@ struct storage_call {
                     sync_folder,
                     remove,
                     make_folder,
-                    lease };
+                    lease,
+                    join };
   kind what;
   std::string path{};  ///< as given to the storage: a temporary's own name, where errors show the final one
   std::string to{};    ///< of a rename
@@ -35,7 +36,7 @@ struct storage_call {
 };
 
 inline const char* name(storage_call::kind k) {
-  static const char* const names[] = {"create", "preallocate", "write", "sync", "rename", "sync_folder", "remove", "make_folder", "lease"};
+  static const char* const names[] = {"create", "preallocate", "write", "sync", "rename", "sync_folder", "remove", "make_folder", "lease", "join"};
   return names[static_cast<std::size_t>(k)];
 }
 
@@ -74,6 +75,10 @@ class faulty_storage final : public io::storage {
     return std::make_unique<faulty_file>(*this, path, below_.create(path, shown_as));
   }
   std::unique_ptr<io::file> open(const std::string& path) override { return below_.open(path); }
+  std::unique_ptr<io::file> join(const std::string& path, const std::string& shown_as) override {
+    record({.what = kind::join, .path = path}, shown_as);
+    return std::make_unique<faulty_file>(*this, path, below_.join(path, shown_as));
+  }
   void rename(const std::string& from, const std::string& to, io::replace existing) override {
     record({.what = kind::rename, .path = from, .to = to}, to);
     below_.rename(from, to, existing);
