@@ -1,6 +1,7 @@
 #pragma once
 /// A storage that passes every call on to another one, writes down what it was asked, and can let one call fail.
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -9,6 +10,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <unistd.h>
 
 #include <holdfast/io/posix.hpp>
 #include <holdfast/io/storage.hpp>
@@ -46,8 +49,9 @@ class faulty_storage final : public io::storage {
 
   explicit faulty_storage(io::storage& below = io::posix()) : below_(below) {}
 
-  /// Lets the call `nth` from now (0: the next one) fail once with this errno. A write that fails has written its
-  /// first half.
+  /// Lets the call `nth` from now (0: the next one) fail once with this errno, or end the process with SIGKILL. A write that
+  /// fails has written its first half.
+  static constexpr int sigkill = -9;
   void fail(std::size_t nth, int code) {
     fails_at_ = calls_.size() + nth;
     code_ = code;
@@ -143,6 +147,7 @@ class faulty_storage final : public io::storage {
   void record(storage_call call, const std::string& shown_as) {
     const bool fails = next_fails();
     calls_.push_back(std::move(call));
+    if (fails && code_ == sigkill) ::kill(::getpid(), SIGKILL);
     if (fails) io::detail::fail(shown_as, name(calls_.back().what), code_);
   }
 

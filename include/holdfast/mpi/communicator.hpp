@@ -5,10 +5,11 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
-#include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -198,12 +199,12 @@ sent_error to_send(const std::exception_ptr& met) {
   throw error(e.text);
 }
 
-/// Makes the error of one rank that of all: where a rank met one, every rank throws it, with the rank's number before it; of several
-/// the one of the lowest rank. Null where all went well. Collective.
+/// The error that a rank met, with the rank's number before it, on every rank; of several that of the lowest. Nothing where all ranks
+/// give null. Collective.
 template <class X>
-void agree(const basic_communicator<X>& comm, const std::exception_ptr& met) {
+std::optional<sent_error> first_error(const basic_communicator<X>& comm, const std::exception_ptr& met) {
   const std::int64_t first = comm.least(met ? comm.rank() : INT_MAX);
-  if (first == INT_MAX) return;
+  if (first == INT_MAX) return std::nullopt;
   std::vector<std::byte> bytes;
   if (first == comm.rank()) {
     const sent_error e = to_send(met);
@@ -215,7 +216,13 @@ void agree(const basic_communicator<X>& comm, const std::exception_ptr& met) {
   e.what = in.get<sent_error::kind>();
   e.code = in.get<int>();
   e.text = in.text();
-  throw_sent(e);
+  return e;
+}
+
+/// Makes the error of one rank that of all, which throw it. Null where all went well. Collective.
+template <class X>
+void agree(const basic_communicator<X>& comm, const std::exception_ptr& met) {
+  if (const auto e = first_error(comm, met)) throw_sent(*e);
 }
 
 /// Runs work of this rank's own, then agrees on how it went. The work calls nothing that is collective.

@@ -29,6 +29,7 @@ namespace detail {
 template <class X>
 class basic_rank_restore {
  public:
+  /// Throws what speaks against the file, and `mismatch_error` for own state of another number of ranks.
   basic_rank_restore(const basic_communicator<X>& comm, std::unique_ptr<hdf5::reader> from, restore_options options, const other_ranks& otherwise)
       : from_(std::move(from)), options_(std::move(options)) {
     if (const entry* count = from_->find(rank_count); count != nullptr && count->kind == entry_kind::tensor && count->dtype == dtype::int64 && count->bytes == 8) {
@@ -60,10 +61,18 @@ class basic_rank_restore {
     holdfast::detail::basic_plan_walk<X> planning(*from_, *chosen_, options_);
     plan decided = planning.run(bound);
     if (!decided.ok()) throw mismatch_error(from_->file(), std::move(decided.differences));
+    if (options_.verify != verify::before) return;
+    std::vector<holdfast::detail::transfer> all;
+    for (const auto& m : planning.matches()) all.push_back({m.of->source, nullptr, m.view.shard()});
+    holdfast::detail::basic_transfers<X>(*from_, std::move(all), true).run();
   }
 
-  restore_report act(state& bound, const other_ranks& otherwise) const {
+  /// After `decide`, which has read everything where that comes before.
+  restore_report act(state& bound, const other_ranks& otherwise) {
+    const bool verified = options_.verify == verify::before;
+    if (verified) options_.verify = verify::off;
     restore_report report = holdfast::detail::restore_from(*from_, *chosen_, bound, options_);
+    report.verified = report.verified || (verified && from_->sealed());
     if (other_number_ && otherwise) otherwise(*saved_);
     return report;
   }
