@@ -507,13 +507,15 @@ class basic_saver {
       for (std::uint64_t u = 0; u < holdfast::detail::blocks_in(e.bytes, holdfast::detail::digest_block); ++u) blocks.push_back(found[rank].template get<digest>());
       close_large(f.entry);
     }
-    for (const auto& [n, parts] : plan.small_parts) {
-      small[n].resize(layout.entries[n].bytes);
-      const std::size_t width = size_of(layout.entries[n].dtype);
+    for (const auto& sharded : plan.small_parts) {
+      const entry& e = layout.entries[sharded.first];
+      auto& to = small[sharded.first];
+      to.resize(e.bytes);
+      const std::size_t width = size_of(e.dtype);
       for (std::size_t r = 0; r < given.size(); ++r) {
-        const detail::shard& part = plan.parts[parts][r];
+        const detail::shard& part = plan.parts[sharded.second][r];
         const auto bytes = given[r].take(part.elements() * width);
-        part.for_each(0, layout.entries[n].bytes / width, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { std::memcpy(small[n].data() + at * width, bytes.data() + local * width, count * width); });
+        part.for_each(0, e.bytes / width, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { std::memcpy(to.data() + at * width, bytes.data() + local * width, count * width); });
       }
     }
     for (const auto& p : plan.small_replicas) {
