@@ -527,4 +527,91 @@ BOOST_AUTO_TEST_CASE(a_type_whose_own_code_loads_is_planned_with_an_object_that_
   support::require_all(message_of<integrity_error>([&] { into(same, {.verify = verify::before}); }), "/x/1");
 }
 
+namespace {
+
+/// What a process holds of a tensor of float32, cut by `from` at its offsets.
+std::vector<float> cut(const std::vector<float>& whole, const detail::shard& part) {
+  std::vector<float> own;
+  part.for_each(0, whole.size(), [&](std::uint64_t at, std::uint64_t, std::uint64_t n) { own.insert(own.end(), whole.begin() + static_cast<std::ptrdiff_t>(at), whole.begin() + static_cast<std::ptrdiff_t>(at + n)); });
+  return own;
+}
+
+struct geometry {
+  shape extents;
+  std::vector<std::int64_t> offsets;
+};
+/// Rows, columns, a grid, stretches of the elements, everything, nothing.
+const std::vector<geometry>& geometries() {
+  static const std::vector<geometry> all{{{200, 1500}, {300, 0}}, {{700, 311}, {0, 777}}, {{111, 222}, {500, 1000}}, {{300'001}, {123'457}}, {{1}, {1'049'999}}, {{700, 1500}, {0, 0}}, {{0, 1500}, {700, 0}}, {{0}, {5}}};
+  return all;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_part_of_a_tensor_is_restored_by_itself) {
+  const support::folder folder;
+  std::mt19937_64 engine = support::random_engine();
+  std::vector<float> large(700 * 1500), small(5 * 6);  // of several digest blocks, and of a part of one
+  for (auto* v : {&large, &small})
+    for (float& x : *v) x = static_cast<float>(engine() % 100000);
+  state saved;
+  saved.bind("large", tensor(large.data(), {700, 1500})).bind("small", tensor(small.data(), {5, 6}));
+  save(folder / "a.h5", saved);
+  for (const geometry& g : geometries()) {
+    const detail::shard part({700, 1500}, g.offsets, g.extents), few({5, 6}, {1, 2}, {3, 2});
+    for (const auto verified : {verify::during, verify::before, verify::off}) {
+      std::vector<float> own(part.elements(), -1), own_few(few.elements(), -1);
+      state s;
+      s.bind("large", sharded(tensor(own.data(), g.extents), {700, 1500}, g.offsets)).bind("small", sharded(tensor(own_few.data(), {3, 2}), {5, 6}, {1, 2}));
+      const restore_report report = restore(folder / "a.h5", s, {.verify = verified});
+      BOOST_REQUIRE_MESSAGE(own == cut(large, part) && own_few == cut(small, few), part.text());
+      BOOST_TEST(report.bytes == 4 * (own.size() + own_few.size()));
+    }
+    // Converted, and to memory in another order.
+    std::vector<double> other(part.elements(), -1);
+    state s;
+    s.bind("large", sharded(tensor(other.data(), g.extents, column_major(g.extents)), {700, 1500}, g.offsets));
+    restore(folder / "a.h5", s, {.only = {"large"}, .cast = cast::allow});
+    std::vector<double> in_order(other.size());
+    gather(tensor_view(other.data(), g.extents, column_major(g.extents)), 0, other.size(), reinterpret_cast<std::byte*>(in_order.data()));
+    const std::vector<float> expected = cut(large, part);
+    BOOST_TEST(std::equal(in_order.begin(), in_order.end(), expected.begin(), expected.end()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(of_a_part_only_its_blocks_are_read_and_verified) {
+  const support::folder folder;
+  std::vector<float> whole(4 << 18, 1), own(1 << 18, -1);
+  state saved;
+  saved.bind("w", tensor(whole.data(), {4, 1 << 18}));
+  save(folder / "a.h5", saved);
+  const auto at = checkpoint_file(folder / "a.h5").entries().front().offset;
+  support::flip_bit(folder / "a.h5", at + (2u << 20) + 5);
+  for (std::int64_t row = 0; row < 4; ++row) {
+    state s;
+    s.bind("w", sharded(own, {4, 1 << 18}, {row * (1 << 18)}));
+    if (row == 2) support::require_all(support::message_of<integrity_error>([&] { restore(folder / "a.h5", s); }), "/w", "bytes 2097152 to 3145728");
+    else restore(folder / "a.h5", s);
+  }
+  // Without a seal there is one digest of all of it.
+  std::filesystem::resize_file(folder / "a.h5", std::filesystem::file_size(folder / "a.h5") - 1);
+  state s;
+  s.bind("w", sharded(own, {4, 1 << 18}, {0}));
+  support::message_of<integrity_error>([&] { restore(folder / "a.h5", s, {.trust = trust::foreign}); });
+  support::flip_bit(folder / "a.h5", at + (2u << 20) + 5);
+  own.assign(own.size(), -1);
+  restore(folder / "a.h5", s, {.trust = trust::foreign});
+  BOOST_TEST((own == std::vector<float>(own.size(), 1)));
+}
+
+BOOST_AUTO_TEST_CASE(a_part_is_compared_with_the_whole) {
+  const support::folder folder;
+  std::vector<float> whole(12), own(6);
+  state saved, s;
+  saved.bind("w", tensor(whole.data(), {4, 3}));
+  save(folder / "a.h5", saved);
+  s.bind("w", sharded(tensor(own.data(), {2, 3}), {6, 3}, {4, 0}));
+  support::require_all(support::message_of<mismatch_error>([&] { restore(folder / "a.h5", s); }), "/w", "expected float32[6, 3]", "found float32[4, 3]");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

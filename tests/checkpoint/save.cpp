@@ -532,4 +532,18 @@ BOOST_AUTO_TEST_CASE(a_save_that_need_not_be_durable_syncs_nothing) {
   BOOST_TEST((to.contents() == from.contents()));
 }
 
+BOOST_AUTO_TEST_CASE(a_part_is_not_saved_as_the_whole) {
+  const support::folder folder;
+  std::vector<float> own(6, 2);
+  holdfast::state part, all;
+  part.bind("w", holdfast::sharded(holdfast::tensor(own.data(), {2, 3}), {6, 3}, {4, 0}));
+  support::require_all(support::message_of<holdfast::error>([&] { holdfast::save(folder / "a.h5", part); }), "/w", "[4:6, 0:3] of [6, 3]", "mpi::save");
+  BOOST_TEST(support::names_in(folder.path()).empty());
+  all.bind("w", holdfast::sharded(own, {2, 3}, {0}));
+  holdfast::save(folder / "a.h5", all);
+  const holdfast::checkpoint_file file(folder / "a.h5");
+  BOOST_TEST((file.entries().front().shape == holdfast::shape{2, 3}));
+  BOOST_TEST(file.map<float>("w")[5] == 2);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 #pragma once
 /// A storage that passes every call on to another one, writes down what it was asked, and can let one call fail.
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -9,6 +10,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <unistd.h>
 
 #include <holdfast/io/posix.hpp>
 #include <holdfast/io/storage.hpp>
@@ -27,7 +30,8 @@ struct storage_call {
                     sync_folder,
                     remove,
                     make_folder,
-                    lease };
+                    lease,
+                    join };
   kind what;
   std::string path{};  ///< as given to the storage: a temporary's own name, where errors show the final one
   std::string to{};    ///< of a rename
@@ -35,7 +39,7 @@ struct storage_call {
 };
 
 inline const char* name(storage_call::kind k) {
-  static const char* const names[] = {"create", "preallocate", "write", "sync", "rename", "sync_folder", "remove", "make_folder", "lease"};
+  static const char* const names[] = {"create", "preallocate", "write", "sync", "rename", "sync_folder", "remove", "make_folder", "lease", "join"};
   return names[static_cast<std::size_t>(k)];
 }
 
@@ -45,8 +49,9 @@ class faulty_storage final : public io::storage {
 
   explicit faulty_storage(io::storage& below = io::posix()) : below_(below) {}
 
-  /// Lets the call `nth` from now (0: the next one) fail once with this errno. A write that fails has written its
-  /// first half.
+  /// Lets the call `nth` from now (0: the next one) fail once with this errno, or end the process with SIGKILL. A write that
+  /// fails has written its first half.
+  static constexpr int sigkill = -9;
   void fail(std::size_t nth, int code) {
     fails_at_ = calls_.size() + nth;
     code_ = code;
@@ -74,6 +79,10 @@ class faulty_storage final : public io::storage {
     return std::make_unique<faulty_file>(*this, path, below_.create(path, shown_as));
   }
   std::unique_ptr<io::file> open(const std::string& path) override { return below_.open(path); }
+  std::unique_ptr<io::file> join(const std::string& path, const std::string& shown_as) override {
+    record({.what = kind::join, .path = path}, shown_as);
+    return std::make_unique<faulty_file>(*this, path, below_.join(path, shown_as));
+  }
   void rename(const std::string& from, const std::string& to, io::replace existing) override {
     record({.what = kind::rename, .path = from, .to = to}, to);
     below_.rename(from, to, existing);
@@ -138,6 +147,7 @@ class faulty_storage final : public io::storage {
   void record(storage_call call, const std::string& shown_as) {
     const bool fails = next_fails();
     calls_.push_back(std::move(call));
+    if (fails && code_ == sigkill) ::kill(::getpid(), SIGKILL);
     if (fails) io::detail::fail(shown_as, name(calls_.back().what), code_);
   }
 

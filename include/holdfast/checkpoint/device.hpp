@@ -68,7 +68,7 @@ basic_fetched<X> fetch(device_staging& by, const tensor_view& of) {
   auto memory = std::make_unique_for_overwrite<std::byte[]>(bytes);
   const device_copy copy{of.data() + low * item, memory.get(), bytes, of.space()};
   by.wait(by.to_host({&copy, 1}));
-  tensor_view view(memory.get() - low * item, of.dtype(), of.shape(), of.strides());
+  tensor_view view = of.in_host(memory.get() - low * item, of.strides());
   return {std::move(memory), copy, std::move(view)};
 }
 

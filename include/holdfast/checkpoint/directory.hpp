@@ -88,6 +88,20 @@ std::vector<std::string> reasons_to_keep(const std::vector<checkpoint_info>& all
   return reasons;
 }
 
+/// A disk that lost what it said was durable may leave an older file whole under the name of the one that was to
+/// overwrite it. A file that was saved without a step may have any name.
+template <class = void>
+void require_step(const std::string& path, std::int64_t expected, std::int64_t found) {
+  if (found != expected && found != -1)
+    throw integrity_error(path + ": expected step " + std::to_string(expected) + " as its name says, found step " + std::to_string(found) +
+                          ": the disk lost the newer file, or it was renamed; holdfast::restore reads it as it is");
+}
+
+/// Whether a file of a directory was deleted between listing and opening, and whether an error means that it is not whole: a disk
+/// that cannot read a file has damaged it.
+inline bool gone(const io_error& e) { return e.code() == std::errc::no_such_file_or_directory; }
+inline bool not_whole(const io_error& e) { return gone(e) || e.code() == std::errc::io_error; }
+
 inline constexpr const char* lock_name = ".holdfast-lock";
 
 /// The right to write to a directory of checkpoints, for as long as somebody holds what is returned. Throws `io_error` that names
@@ -130,18 +144,18 @@ class basic_checkpoint_directory {
   /// Saves the state under this step, durably, then deletes what retention lets go. A checkpoint of that step, which a
   /// run that was resumed from an older one meets, is replaced. Throws `io_error` if another process writes to the directory.
   void save(std::int64_t step, const state& bound, save_note note = {}) {
-    if (step < 0) throw error(path_ + ": step " + std::to_string(step) + ", expected 0 or more");
+    const save_options options = options_of(step, note);
     take_lease();
-    saver_.save(path_of(step), bound, options_of(step, note));
+    saver_.save(path_of(step), bound, options);
     retire(step);
   }
 
   /// The same in the background: returns when the state may be changed again, as `holdfast::save_async`. An error is
   /// thrown by `wait` of what it returns, or else by the next save or `close`.
   pending_save save_async(std::int64_t step, const state& bound, save_note note = {}, when_busy busy = when_busy::wait) {
-    if (step < 0) throw error(path_ + ": step " + std::to_string(step) + ", expected 0 or more");
+    const save_options options = options_of(step, note);
     take_lease();
-    return saver_.save_async(path_of(step), bound, options_of(step, note), busy, [this, step] { retire(step); });
+    return saver_.save_async(path_of(step), bound, options, busy, [this, step] { retire(step); });
   }
 
   /// Returns when nothing is being written; rethrows the error of the last background save if nobody has seen it.
@@ -165,7 +179,7 @@ class basic_checkpoint_directory {
       try {
         describe(info);
       } catch (const io_error& e) {
-        if (gone(e)) continue;
+        if (detail::gone(e)) continue;
         info.damage = e.what();
       } catch (const error& e) {
         info.damage = e.what();
@@ -180,12 +194,39 @@ class basic_checkpoint_directory {
     std::vector<rejected_checkpoint> rejected;
     return newest_first<checkpoint_info>(rejected, [&](std::int64_t step, const std::string& path) {
       auto opened = detail::open_reader(path, trust::sealed_only, &storage_, keep_.key);
-      require_step(path, step, opened->step());
+      detail::require_step(path, step, opened->step());
       basic_checkpoint_file<X>(std::move(opened)).verify();
       checkpoint_info info{.step = step, .path = path};
       describe(info);
       return info;
     });
+  }
+
+  // What `save` does beside saving, for those who write checkpoints of a directory in another way (mpi/).
+
+  /// Locks the directory for as long as this object lives and deletes what writers that died have left behind.
+  void take_lease() {
+    if (lease_) return;
+    lease_ = detail::lease_directory(storage_, path_);
+    for (const std::string& name : storage_.list(path_))
+      if (name.starts_with(io::durable_file::temporary_prefix) && name.ends_with(".tmp")) storage_.remove_abandoned(path_ + "/" + name);
+    if (keep_.recycle) spare_ = remover();
+  }
+
+  /// What a checkpoint of this step is saved with.
+  save_options options_of(std::int64_t step, const save_note& note) const {
+    if (step < 0) throw error(path_ + ": step " + std::to_string(step) + ", expected 0 or more");
+    return {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_, .key = keep_.key, .io = keep_.io, .recycle = keep_.recycle ? spare() : std::string()};
+  }
+
+  /// Deletes what is not kept. What cannot be deleted is no failure of the save, which is durable by now: there is a
+  /// warning, and the next save tries again.
+  void retire(std::int64_t newest) const {
+    try {
+      delete_retired(newest);
+    } catch (const error& e) {
+      detail::notices::warnings().report(std::string(e.what()) + "; the new checkpoint is durable, an old one stays until the next save");
+    }
   }
 
   std::string path_of(std::int64_t step) const {
@@ -203,7 +244,7 @@ class basic_checkpoint_directory {
     std::vector<rejected_checkpoint> rejected;
     auto taken = newest_first<found>(rejected, [&](std::int64_t step, const std::string& path) {
       const auto from = detail::open_to_restore(path, options, &storage_);
-      require_step(path, step, from->step());
+      detail::require_step(path, step, from->step());
       return found{.step = step, .path = path, .report = detail::restore_from(*from, detail::basic_selection<X>(*from, options), bound, options)};
     });
     if (taken) {
@@ -228,8 +269,6 @@ class basic_checkpoint_directory {
     return failed == std::errc() && end == digits.data() + digits.size() && step >= 0 ? std::optional(step) : std::nullopt;
   }
 
-  static bool gone(const io_error& e) { return e.code() == std::errc::no_such_file_or_directory; }
-
   /// Fills in what the file and its trailer say.
   void describe(checkpoint_info& info) const {
     const auto file = storage_.open(info.path);
@@ -238,15 +277,7 @@ class basic_checkpoint_directory {
     const auto trailer = hdf5::basic_sealed_reader<X>::trailer_of(*file);
     if (!trailer) info.damage = info.path + ": not sealed: it was truncated, or written to by another program";
     else if (trailer->metric == trailer->metric) info.metric = trailer->metric;
-    if (trailer) require_step(info.path, info.step, trailer->step);
-  }
-
-  /// A disk that lost what it said was durable may leave an older file whole under the name of the one that was to
-  /// overwrite it. A file that was saved without a step may have any name.
-  static void require_step(const std::string& path, std::int64_t expected, std::int64_t found) {
-    if (found != expected && found != -1)
-      throw integrity_error(path + ": expected step " + std::to_string(expected) + " as its name says, found step " + std::to_string(found) +
-                            ": the disk lost the newer file, or it was renamed; holdfast::restore reads it as it is");
+    if (trailer) detail::require_step(info.path, info.step, trailer->step);
   }
 
   /// What `take(step, path)` makes of the newest checkpoint that it does not throw over; the others go to `rejected`. A
@@ -267,27 +298,14 @@ class basic_checkpoint_directory {
         } catch (const integrity_error& e) {
           reject(e);
         } catch (const io_error& e) {
-          if (!gone(e) && e.code() != std::errc::io_error) throw;  // a disk that cannot read a file has damaged it
-          all_there = all_there && !gone(e);
+          if (!detail::not_whole(e)) throw;
+          all_there = all_there && !detail::gone(e);
           reject(e);
         }
       }
       if (all_there) break;
     }
     return std::nullopt;
-  }
-
-  save_options options_of(std::int64_t step, const save_note& note) const {
-    return {.step = step, .metric = note.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = io::replace::yes, .storage = &storage_, .key = keep_.key, .io = keep_.io, .recycle = keep_.recycle ? spare() : std::string()};
-  }
-
-  /// Locks the directory for as long as this object lives and deletes what writers that died have left behind.
-  void take_lease() {
-    if (lease_) return;
-    lease_ = detail::lease_directory(storage_, path_);
-    for (const std::string& name : storage_.list(path_))
-      if (name.starts_with(io::durable_file::temporary_prefix) && name.ends_with(".tmp")) storage_.remove_abandoned(path_ + "/" + name);
-    if (keep_.recycle) spare_ = remover();
   }
 
   /// Where a checkpoint that was let go waits for the next save.
@@ -301,16 +319,6 @@ class basic_checkpoint_directory {
               } catch (const error&) {  // there is none
               }
             }};
-  }
-
-  /// Deletes what is not kept. What cannot be deleted is no failure of the save, which is durable by now: there is a
-  /// warning, and the next save tries again.
-  void retire(std::int64_t newest) const {
-    try {
-      delete_retired(newest);
-    } catch (const error& e) {
-      detail::notices::warnings().report(std::string(e.what()) + "; the new checkpoint is durable, an old one stays until the next save");
-    }
   }
 
   /// Only files with a valid seal count as kept, and the one just written always does.

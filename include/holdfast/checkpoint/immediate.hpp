@@ -26,7 +26,7 @@ tensor_view fitted(const tensor_handle& object, const std::string& path, const e
     object.place(object.object, place(path, e.place));
     view = object.view(object.object);
   }
-  if (view.shape() == e.shape) return view;
+  if (view.whole_shape() == e.shape) return view;
   object.resize(object.object, e.shape);
   view = object.view(object.object);
   if (view.shape() != e.shape) throw error("/" + path + ": traits resize gave " + view.shape().text() + ", expected " + e.shape.text());
@@ -54,7 +54,7 @@ class basic_immediate_walk final : public walk {
     const entry& e = *of->source;
     const tensor_view view = fitted<X>(object, path, e, place_);
     if (e.bytes <= small && !on_device(view) && view.contiguous() && view.dtype() == e.dtype && e.dtype != dtype::boolean) return read_small(e, view);
-    std::vector<transfer> all{{&e, &view}};
+    std::vector<transfer> all{{&e, &view, view.shard()}};
     basic_device_targets<X> devices;
     devices.meet(all, from_.digest_block());
     basic_transfers<X>(from_, all, verified_, devices.slots()).run();

@@ -91,7 +91,7 @@ class basic_plan_walk final : public walk {
       return;
     }
     tensor_view view = object.view(object.object);
-    const auto expected = [&] { return describe(view.dtype(), view.shape()); };
+    const auto expected = [&] { return describe(view.dtype(), view.whole_shape()); };
     const auto* const of = take(path, expected);
     if (of == nullptr) return;
     const entry* const e = of->source;
@@ -104,7 +104,7 @@ class basic_plan_walk final : public walk {
     if (converts && (options_.cast == cast::refuse || !castable(e->dtype, view.dtype()))) {
       differ(difference::kind::dtype, path, expected(), found(),
              castable(e->dtype, view.dtype()) ? "pass .cast = holdfast::cast::allow to convert" : "holdfast does not convert between these");
-    } else if (view.shape() != e->shape) {
+    } else if (view.whole_shape() != e->shape) {
       const bool accepted = object.accepts != nullptr ? object.accepts(object.object, e->shape) : view.shape().rank() == e->shape.rank();
       const bool resizes = object.resize != nullptr && accepted;
       if (!resizes || !(object.any_size || view.shape().elements() == 0)) {

@@ -28,7 +28,7 @@ struct restore_report {
   std::int64_t step = -1;                 ///< the step the file was saved with; -1 if none
   bool sealed = false;                    ///< whether the file was as holdfast wrote it
   bool verified = false;                  ///< whether every restored tensor had a digest and it was compared
-  std::uint64_t bytes = 0;                ///< read from the file
+  std::uint64_t bytes = 0;                ///< restored from the file
   std::vector<std::string> restored{};    ///< paths as bound
   std::vector<std::string> converted{};   ///< of these, those that got another dtype
   std::vector<std::string> missing{};     ///< bound, not in the file, kept as they were
@@ -126,7 +126,7 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
   const bool verified = options.verify != verify::off;
   if (options.verify == verify::before) {
     std::vector<transfer> all;
-    for (const auto& m : planning.matches()) all.push_back({m.of->source, nullptr});
+    for (const auto& m : planning.matches()) all.push_back({m.of->source, nullptr, m.view.shard()});
     basic_transfers<X>(from, std::move(all), true).run();
   }
 
@@ -153,12 +153,12 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
       if (t.target.dtype() != t.source->dtype) report.converted.emplace_back(t.path);
       report.verified = report.verified && from.has_digest(*t.source);
       if (!any_ties) {
-        reads.push_back({t.source, &t.target});
+        reads.push_back({t.source, &t.target, t.target.shard()});
         continue;
       }
       const auto [owner, is_first] = owners.try_emplace(t.source->alias_of.empty() ? t.source->path : t.source->alias_of, &t);
       const bool tied = !is_first && same_memory(owner->second->target, t.target);
-      if (!tied) reads.push_back({t.source, &t.target});
+      if (!tied) reads.push_back({t.source, &t.target, t.target.shard()});
       if (!tied && !is_first) report.untied.emplace_back(t.path);
     }
     for (const auto& m : at_once()) {
@@ -168,7 +168,7 @@ restore_report restore_from(const hdf5::reader& from, const basic_selection<X>& 
       report.bytes += m.of->source->bytes;
     }
     total = reads.size() + at_once().size();
-    for (const transfer& t : reads) report.bytes += t.source->bytes;
+    for (const transfer& t : reads) report.bytes += t.part != nullptr ? t.part->elements() * size_of(t.source->dtype) : t.source->bytes;
     devices.meet(reads, from.digest_block());
     content.emplace(from, reads, options.verify == verify::during, devices.slots());
     content->run();

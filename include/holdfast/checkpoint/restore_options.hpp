@@ -77,7 +77,7 @@ struct restore_options {
   holdfast::verify verify = holdfast::verify::during;
   holdfast::trust trust = holdfast::trust::sealed_only;
   seal_key key{};          ///< only a file that was sealed with this key is read; null: only files sealed without one
-  bool read_back = false;  ///< what arrived in the memory of a GPU is copied back and its digest compared
+  bool read_back = false;  ///< what arrived in the memory of a GPU is copied back and its digest compared, but for shards, of which the file has none
 };
 
 }  // namespace holdfast

@@ -45,6 +45,60 @@ struct save_options {
   holdfast::staging staging = holdfast::staging::snapshot;   ///< how `save_async` copies
 };
 
+namespace detail {
+
+/// Where the index begins in a file of this layout.
+template <class X>
+std::uint64_t index_offset(const hdf5::basic_layout<X>& l) { return hdf5::detail::round_up(l.end, 64); }
+
+/// A layout of entries, sorted by path, that every reader takes. Throws `error` where there can be none.
+template <class X>
+hdf5::basic_layout<X> lay_out(std::vector<entry> entries, bool keyed) {
+  auto layout = hdf5::compile<X>(std::move(entries), keyed);
+  try {
+    hdf5::detail::basic_names<X>(layout.entries, "");  // what a reader would refuse is not written
+  } catch (const format_error&) {
+    throw error("the parts of this state that are shared have too many names: groups of links to groups of links; save them once, under a name of their own");
+  }
+  return layout;
+}
+
+/// Lets writes go past the cache where that was asked for, and where it pays: to make much durable.
+template <class = void>
+void choose_mode(io::file& file, const save_options& options, std::uint64_t bytes) {
+  const bool pays = options.durable && bytes >= io::overlapped_writer::piece_bytes;
+  if (options.io == io::mode::buffered || (options.io == io::mode::automatic && !pays)) return;
+  if (!file.write_past_cache() && options.io == io::mode::direct) throw io_error(file.path() + ": cannot be written past the page cache on this file system; leave .io at automatic", std::make_error_code(std::errc::operation_not_supported));
+}
+
+/// The trailer of a file of this layout, but for its digests.
+template <class X>
+hdf5::basic_trailer<X> trailer_for(const hdf5::basic_layout<X>& layout, const save_options& options) {
+  hdf5::basic_trailer<X> end{.end = layout.end, .index_offset = index_offset(layout), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
+  end.counts = hdf5::counts_of(layout.entries, end.digest_block);
+  return end;
+}
+
+/// What follows the HDF5 part when every digest is known: index, its digests, trailer. What depends on the digests is put into the
+/// layout's metadata, which is then digested; `tensors` is where the others' bytes lie, in order.
+template <class X, class Ranges>
+std::vector<std::byte> seal(hdf5::basic_layout<X>& layout, const Ranges& tensors, const hdf5::index& index, hdf5::basic_trailer<X>& end, const seal_key& key) {
+  const std::string text = hdf5::digests_text(index.entries);
+  layout.image.write(layout.step_offset, std::as_bytes(std::span(&end.step, 1)));
+  layout.image.write(layout.digests_offset, std::as_bytes(std::span(text)));
+  end.metadata_digest = hdf5::metadata_digest(tensors, end.index_offset, key, [&](std::uint64_t at, std::span<std::byte> out) { layout.image.read(at, out); });
+  std::vector<std::byte> tail = hdf5::encode(index, end.counts);
+  const std::vector<digest> blocks = hdf5::detail::index_digests(tail, key);
+  end.index_digest = root_of(blocks, key);
+  if (end.keyed) end.mac = end.code(key);
+  const auto append = [&](std::span<const std::byte> bytes) { tail.insert(tail.end(), bytes.begin(), bytes.end()); };
+  append(std::as_bytes(std::span(blocks)));
+  append(end.encode());
+  return tail;
+}
+
+}  // namespace detail
+
 /// Saves one state again and again. The file's layout is compiled on the first save and replayed, without any HDF5
 /// call, for as long as the state has the same names, types, shapes and links; the memory that bytes are staged in is kept
 /// too, and what `state::version` says has not changed is not copied and digested again. Used by one thread.
@@ -136,11 +190,9 @@ class basic_saver {
     return same;
   }
 
-  static std::uint64_t index_offset(const hdf5::layout& l) { return hdf5::detail::round_up(l.end, 64); }
-
   /// Copies the tensors to an image of the file that is kept from one save to the next.
   std::span<std::byte> stage(const versions& now) {
-    const std::size_t bytes = index_offset(*layout_);
+    const std::size_t bytes = detail::index_offset(*layout_);
     if (bytes > image_.memory().size()) staged_.clear();
     const auto image = image_.reserve(bytes);
     const auto held = unchanged(now, std::exchange(staged_, {}));
@@ -184,13 +236,6 @@ class basic_saver {
       staged_.clear();
       throw;
     }
-  }
-
-  /// Past the cache where that was asked for, and where it pays: to make much durable.
-  static void choose(io::file& file, const save_options& options, std::uint64_t bytes) {
-    const bool pays = options.durable && bytes >= io::basic_overlapped_writer<X>::piece_bytes;
-    if (options.io == io::mode::buffered || (options.io == io::mode::automatic && !pays)) return;
-    if (!file.write_past_cache() && options.io == io::mode::direct) throw io_error(file.path() + ": cannot be written past the page cache on this file system; leave .io at automatic", std::make_error_code(std::errc::operation_not_supported));
   }
 
   /// Shares with the last file, where the file system can, the pages of what has not changed since; returns which. Comes before
@@ -241,8 +286,7 @@ class basic_saver {
   void write(const std::string& path, const versions& now, const save_options& options, std::span<std::byte> image, const std::function<void()>& copied = {}) {
     hdf5::basic_layout<X>& layout = *layout_;
     detail::basic_snapshot<X>& snapshot = *snapshot_;
-    hdf5::basic_trailer<X> end{.end = layout.end, .index_offset = index_offset(layout), .step = options.step, .metric = options.metric, .keyed = options.key != nullptr};
-    end.counts = hdf5::counts_of(layout.entries, end.digest_block);
+    hdf5::basic_trailer<X> end = detail::trailer_for(layout, options);
 
     io::storage& on = options.storage != nullptr ? *options.storage : io::posix();
     io::basic_durable_file<X> file(on, path, options.recycle);
@@ -251,7 +295,7 @@ class basic_saver {
     std::vector<hdf5::byte_range> there = share(*file, on, snapshot);
     there.push_back({end.index_offset, end.index_offset});
     file->preallocate(end.file_bytes());
-    choose(*file, options, end.file_bytes());
+    detail::choose_mode(*file, options, end.file_bytes());
     const std::size_t ahead = image.empty() && !streams_.empty() ? std::max<std::size_t>(options.staging_bytes / io::basic_overlapped_writer<X>::piece_bytes, 1) : 0;
     io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset, ahead);
     on_devices([&] {
@@ -291,25 +335,15 @@ class basic_saver {
     // What depends on the digests of everything else is patched into the metadata, then the metadata is digested; all
     // while the last pieces are being written.
     const hdf5::index& index = snapshot.finish();
-    const auto step = std::as_bytes(std::span(&options.step, 1));
-    const std::string text = hdf5::digests_text(index.entries);
-    layout.image.write(layout.step_offset, step);
-    layout.image.write(layout.digests_offset, std::as_bytes(std::span(text)));
-    end.metadata_digest = snapshot.metadata_digest(end.index_offset);
-    std::vector<std::byte> tail = hdf5::encode(index, end.counts);
-    const std::vector<digest> blocks = hdf5::detail::index_digests(tail, options.key);
-    end.index_digest = detail::root_of(blocks, options.key);
-    if (end.keyed) end.mac = end.code(options.key);
-    const auto append = [&](std::span<const std::byte> bytes) { tail.insert(tail.end(), bytes.begin(), bytes.end()); };
-    append(std::as_bytes(std::span(blocks)));
-    std::vector<std::byte> trailer = end.encode();
-    append(trailer);
+    const std::vector<std::byte> tail = detail::seal(layout, snapshot.parts(), index, end, options.key);
+    std::vector<std::byte> text(layout.digests_bytes);
+    layout.image.read(layout.digests_offset, text);
     writer.finish();
-    file->write_at(layout.step_offset, step);
-    file->write_at(layout.digests_offset, std::as_bytes(std::span(text)));
+    file->write_at(layout.step_offset, std::as_bytes(std::span(&options.step, 1)));
+    file->write_at(layout.digests_offset, text);
     file->write_at(end.index_offset, tail);
     file.commit(options.existing, options.durable);
-    last_ = !now.empty() ? last_file{path, &on, index, now, std::move(trailer), options.key} : last_file{};
+    last_ = !now.empty() ? last_file{path, &on, index, now, end.encode(), options.key} : last_file{};
   }
 
   /// Takes the state's names, types, shapes and places, and lays it out where that is not done.
@@ -324,8 +358,10 @@ class basic_saver {
       snapshot_.reset();
       last_ = {};  // versions count the content of the objects that they were given for, in this layout
       staged_.clear();
-      for (const auto& i : manifest_->items())
+      for (const auto& i : manifest_->items()) {
+        detail::require_whole(i.entry.path, i.view);
         if (const std::string why = detail::misplaced(i.view); !why.empty()) throw error("/" + i.entry.path + ": bound as a tensor in " + name(i.view.space()) + ", but that is " + why);
+      }
       lay_out(options.key != nullptr);
       snapshot_.emplace(*layout_, *manifest_, options.key);
     } catch (...) {
@@ -337,13 +373,8 @@ class basic_saver {
 
   void lay_out(bool keyed) {
     if (layout_ && layout_->fits(*manifest_, keyed)) return;
-    layout_ = hdf5::compile<X>(*manifest_, keyed);
-    try {
-      hdf5::detail::basic_names<X>(layout_->entries, "");  // what a reader would refuse is not written
-    } catch (const format_error&) {
-      layout_.reset();
-      throw error("the parts of this state that are shared have too many names: groups of links to groups of links; save them once, under a name of their own");
-    }
+    layout_.reset();
+    layout_ = detail::lay_out<X>(manifest_->entries(), keyed);
   }
 
   /// What the state should have and has not is said once, not with every checkpoint.

@@ -102,11 +102,6 @@ class basic_snapshot {
     for (std::size_t done = 0; done < out.size(); done += cached) fill_cached(at + done, out.subspan(done, std::min(cached, out.size() - done)), staged, staging);
   }
 
-  /// The digest of every byte before `end` that belongs to no tensor.
-  digest metadata_digest(std::uint64_t end) const {
-    return hdf5::metadata_digest(parts_, end, key_, [this](std::uint64_t at, std::span<std::byte> out) { layout_.image.read(at, out); });
-  }
-
   /// The index with all digests, when everything was filled.
   const hdf5::index& finish() const { return result_; }
 

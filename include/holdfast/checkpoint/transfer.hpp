@@ -19,10 +19,12 @@
 
 namespace holdfast::detail {
 
-/// A tensor whose content is to be read, and where to; null: nowhere, to verify it only.
+/// A tensor whose content is to be read, and where to; null: nowhere, to verify it only. Of one that the target is a part of
+/// no more is read than the blocks that have some of it, where these can be verified apart.
 struct transfer {
   const entry* source;
   const tensor_view* target;
+  const shard* part = nullptr;
 };
 
 /// Makes bytes that are neither 0 nor 1 into 1, since a program that reads such a bool has no defined behaviour; whether
@@ -56,8 +58,12 @@ class basic_transfers {
       items_[n].of = all[n];
       if (e.bytes > block_) {
         items_[n].blocks.resize(blocks_in(e.bytes, block_));
-        items_[n].left = blocks_in(e.bytes, range);
-        for (std::uint64_t at = 0; at < e.bytes; at += range) jobs_.push_back({n, n + 1, at, std::min(range, e.bytes - at)});
+        items_[n].apart = all[n].part != nullptr && (from.verifies_blocks() || !verified);
+        const std::size_t before = jobs_.size();
+        for (std::uint64_t at = 0; at < e.bytes; at += range)
+          if (touches(items_[n], at, range)) jobs_.push_back({n, n + 1, at, std::min(range, e.bytes - at)});
+        items_[n].left = jobs_.size() - before;
+        if (jobs_.size() == before) ++done_;
         grows = false;
       } else if (grows && e.offset >= end && e.offset - end <= most_gap && e.offset + e.bytes - begin <= most_run) {
         jobs_.back().end = n + 1;
@@ -100,6 +106,7 @@ class basic_transfers {
   struct item {
     transfer of{};
     std::vector<digest> blocks{};        ///< of a tensor of several
+    bool apart = false;                  ///< whether only the blocks that its part touches are read
     std::atomic<std::uint64_t> left{1};  ///< jobs
     std::atomic<bool> sound{true};
   };
@@ -112,7 +119,22 @@ class basic_transfers {
 
   void hint(const job& j) const { raw_->will_read(items_[j.first].of.source->offset + j.at, j.bytes); }
 
-  static bool direct(const transfer& t) { return in_host(t) && t.target->contiguous() && t.target->dtype() == t.source->dtype; }
+  static bool direct(const transfer& t) { return in_host(t) && t.target->contiguous() && t.target->dtype() == t.source->dtype && t.part == nullptr; }
+
+  static bool touches(const item& i, std::uint64_t at, std::uint64_t bytes) {
+    const std::uint64_t width = size_of(i.of.source->dtype);
+    return !i.apart || i.of.part->count(at / width, std::min(at + bytes, i.of.source->bytes) / width) != 0;
+  }
+
+  /// Where bytes of a part belong, if that is one stretch of the host's memory; null otherwise.
+  static std::byte* home(const transfer& t, std::uint64_t at, std::uint64_t bytes) {
+    if (t.part == nullptr || !in_host(t) || !t.target->contiguous() || t.target->dtype() != t.source->dtype) return nullptr;
+    const std::uint64_t width = size_of(t.source->dtype), first = at / width, n = t.part->run_at(first);
+    if (n == t.part->runs()) return nullptr;
+    const std::uint64_t begin = t.part->run(n);
+    if (first < begin || (at + bytes) / width > begin + t.part->run_elements()) return nullptr;
+    return t.target->data() + (n * t.part->run_elements() + first - begin) * width;
+  }
   static bool in_host(const transfer& t) { return t.target != nullptr && !on_device(*t.target); }
   static bool to_device(const transfer& t) { return t.target != nullptr && on_device(*t.target); }
 
@@ -145,13 +167,19 @@ class basic_transfers {
     const std::uint64_t unit = raw_ != nullptr && !to_device(i.of) ? block_ : j.bytes;
     scratch s = direct(i.of) ? scratch() : make_scratch(to_device(i.of), std::min(unit, j.bytes));
     for (std::uint64_t at = j.at, end = j.at + j.bytes; at < end;) {
-      const std::span<std::byte> read_now(direct(i.of) ? i.of.target->data() + at : s.begin(), std::min(unit, end - at));
+      const std::uint64_t n = std::min(unit, end - at);
+      if (!touches(i, at, n)) {
+        at += n;
+        continue;
+      }
+      std::byte* const home_now = direct(i.of) ? i.of.target->data() + at : home(i.of, at, n);
+      const std::span<std::byte> read_now(home_now != nullptr ? home_now : s.begin(), n);
       read(*i.of.source, at, read_now);
       for (std::uint64_t done = 0; done < read_now.size(); done += block_, at += block_)
         take(i, at, read_now.subspan(done, std::min<std::uint64_t>(block_, read_now.size() - done)), i.blocks[at / block_], s);
     }
     send(s);
-    if (--i.left == 0) close(i, i.blocks);
+    if (--i.left == 0) close(i, i.apart ? std::span<const digest>() : i.blocks);
   }
 
   void read_run(const job& j) {
@@ -176,18 +204,28 @@ class basic_transfers {
   void take(item& i, std::uint64_t at, std::span<std::byte> bytes, digest& d, scratch& s) {
     const entry& e = *i.of.source;
     if (verified_) d = digest_of(bytes, from_.key());
+    if (verified_ && i.apart && touches(i, at, bytes.size())) from_.verify_block(e, at / block_, d);
     if (e.dtype == dtype::boolean && !make_bools(bytes)) i.sound = false;
     if (i.of.target == nullptr || bytes.empty()) return;
-    const tensor_view& to = *i.of.target;
-    if (direct(i.of)) {
-      if (bytes.data() != to.data() + at) std::memcpy(to.data() + at, bytes.data(), bytes.size());
+    const std::uint64_t width = size_of(e.dtype), first = at / width, n = bytes.size() / width;
+    if (i.of.part == nullptr) return put(i.of, bytes.data(), first, n, s);
+    if (bytes.data() == home(i.of, at, bytes.size())) return;
+    i.of.part->for_each(first, first + n, [&](std::uint64_t from, std::uint64_t local, std::uint64_t count) { put(i.of, bytes.data() + (from - first) * width, local, count, s); });
+  }
+
+  /// Brings elements to where those from `first` on belong.
+  void put(const transfer& t, std::byte* bytes, std::uint64_t first, std::uint64_t n, scratch& s) {
+    const entry& e = *t.source;
+    const tensor_view& to = *t.target;
+    const std::size_t width = size_of(e.dtype);
+    if (in_host(t) && to.contiguous() && to.dtype() == e.dtype) {
+      if (bytes != to.data() + first * width) std::memcpy(to.data() + first * width, bytes, n * width);
       return;
     }
-    const std::uint64_t first = at / size_of(e.dtype), n = bytes.size() / size_of(e.dtype);
-    if (to_device(i.of)) return to.dtype() == e.dtype ? add({to.data() + at, bytes.data(), bytes.size(), to.space()}, s.copies) : send_converted(bytes.data(), e, to, first, n);
-    if (to.dtype() == e.dtype) return scatter(bytes.data(), to, first, n);
+    if (to_device(t)) return to.dtype() == e.dtype ? add({to.data() + first * width, bytes, n * width, to.space()}, s.copies) : send_converted(bytes, e, to, first, n);
+    if (to.dtype() == e.dtype) return scatter(bytes, to, first, n);
     const auto converted = std::make_unique_for_overwrite<std::byte[]>(n * size_of(to.dtype()));
-    convert(bytes.data(), e.dtype, converted.get(), to.dtype(), n);
+    convert(bytes, e.dtype, converted.get(), to.dtype(), n);
     scatter(converted.get(), to, first, n);
   }
 
@@ -272,7 +310,7 @@ class basic_device_targets {
   void read_back(const hdf5::reader& from, const std::vector<transfer>& all) {
     std::vector<digest> blocks;
     for (const transfer& t : all) {
-      if (t.target == nullptr || !on_device(*t.target) || !t.target->contiguous() || t.target->dtype() != t.source->dtype) continue;
+      if (t.target == nullptr || t.part != nullptr || !on_device(*t.target) || !t.target->contiguous() || t.target->dtype() != t.source->dtype) continue;
       const std::span<std::byte> slot = slots_->take();
       blocks.clear();
       for (std::uint64_t at = 0; at < t.source->bytes; at += from.digest_block()) {

@@ -48,6 +48,13 @@ bool same_layout(const entry& a, const entry& b) {
   return a.path == b.path && a.kind == b.kind && a.dtype == b.dtype && a.shape == b.shape && a.alias_of == b.alias_of && a.place == b.place;
 }
 
+/// Throws `error` for a part of a tensor, which one process cannot write as the whole.
+template <class = void>
+void require_whole(const std::string& path, const tensor_view& view) {
+  if (view.shard() != nullptr && !view.shard()->covers())
+    throw error("/" + path + ": this process holds " + view.shard()->text() + ", and one process writes whole tensors only; holdfast::mpi::save makes one of the parts of all processes");
+}
+
 /// The pass of a save: entries sorted by path, each tensor with where its bytes are now.
 template <class>
 class basic_manifest final : public walk {
@@ -90,6 +97,12 @@ class basic_manifest final : public walk {
   }
 
   const std::vector<item>& items() const noexcept { return items_; }
+  std::vector<entry> entries() const {
+    std::vector<entry> all;
+    all.reserve(items_.size());
+    for (const item& i : items_) all.push_back(i.entry);
+    return all;
+  }
 
  private:
   void tensor(const std::string& path, const tensor_handle& object) override {
@@ -100,7 +113,7 @@ class basic_manifest final : public walk {
       if (const item* first = tied(view)) return add_alias(path, first->entry.path);
       tensors_.emplace(view.data(), number{items_.size()});
     }
-    entry e{.path = path, .dtype = view.dtype(), .shape = view.shape(), .bytes = view.bytes(), .place = view.space()};
+    entry e{.path = path, .dtype = view.dtype(), .shape = view.whole_shape(), .bytes = view.whole_bytes(), .place = view.space()};
     add(std::move(e), std::move(view));
   }
 
@@ -123,7 +136,7 @@ class basic_manifest final : public walk {
       i->view = std::move(view);  // its stream may be another one
       return;
     }
-    same_ = i->entry.kind == entry_kind::tensor && i->entry.dtype == view.dtype() && i->entry.shape == view.shape() && i->entry.place == view.space() && (view.bytes() == 0 || tied(view) == nullptr);
+    same_ = i->entry.kind == entry_kind::tensor && i->entry.dtype == view.dtype() && i->entry.shape == view.whole_shape() && same_part(i->view, view) && i->entry.place == view.space() && (view.bytes() == 0 || tied(view) == nullptr);
     if (!same_) return;
     if (view.data() != i->view.data() && view.bytes() != 0) {
       for (auto [at, end] = tensors_.equal_range(i->view.data()); at != end; ++at) {

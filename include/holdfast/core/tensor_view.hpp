@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include <holdfast/core/dtype.hpp>
 #include <holdfast/core/memory_space.hpp>
 #include <holdfast/core/shape.hpp>
+#include <holdfast/core/shard.hpp>
 
 namespace holdfast {
 
@@ -16,7 +18,8 @@ namespace holdfast {
 /// a GPU tensor are the same to the code that stores them. It refers to memory it does not own. `strides` count
 /// elements, one for each extent, and may be negative; without them the elements lie in C order. The order of the file
 /// is always the logical one, so that A[i, j] in h5py is the element at i * strides[0] + j * strides[1]. Memory of a GPU has
-/// the stream (a cudaStream_t) that its producer and its consumer run on.
+/// the stream (a cudaStream_t) that its producer and its consumer run on. Where a process holds a part of a tensor only, the
+/// elements are that part (`sharded` in core/views.hpp).
 template <class>
 class basic_tensor_view {
  public:
@@ -44,9 +47,32 @@ class basic_tensor_view {
   bool contiguous() const noexcept { return strides_.empty(); }
   std::uint64_t bytes() const noexcept { return static_cast<std::uint64_t>(extents_.elements()) * size_of(type_); }
 
+  /// The part of a tensor that this is; null where it is a whole one.
+  const detail::shard* shard() const noexcept { return shard_.get(); }
+  /// Shape and bytes of the tensor that this is, or is a part of.
+  const holdfast::shape& whole_shape() const noexcept { return shard_ ? shard_->whole() : extents_; }
+  std::uint64_t whole_bytes() const noexcept { return static_cast<std::uint64_t>(whole_shape().elements()) * size_of(type_); }
+
+  /// The same memory as a part of a tensor: see `sharded`.
+  basic_tensor_view part_of(holdfast::shape whole, std::vector<std::int64_t> offsets) const {
+    basic_tensor_view part = *this;
+    part.shard_ = std::make_shared<const detail::shard>(std::move(whole), std::move(offsets), extents_);
+    return part;
+  }
+  /// The same part of the same tensor, in contiguous host memory, or with these strides.
+  basic_tensor_view in_host(std::byte* memory, std::vector<std::int64_t> strides = {}) const {
+    basic_tensor_view copy(memory, type_, extents_, std::move(strides));
+    copy.shard_ = shard_;
+    return copy;
+  }
+
   /// The same elements of the same memory.
   friend bool same_memory(const basic_tensor_view& a, const basic_tensor_view& b) noexcept {
-    return a.data_ == b.data_ && a.type_ == b.type_ && a.space_ == b.space_ && a.extents_ == b.extents_ && a.strides_ == b.strides_;
+    return a.data_ == b.data_ && a.type_ == b.type_ && a.space_ == b.space_ && a.extents_ == b.extents_ && a.strides_ == b.strides_ && same_part(a, b);
+  }
+  /// Both are whole tensors, or the same part.
+  friend bool same_part(const basic_tensor_view& a, const basic_tensor_view& b) noexcept {
+    return a.shard_ == b.shard_ || (a.shard_ && b.shard_ && *a.shard_ == *b.shard_);
   }
 
  private:
@@ -65,6 +91,7 @@ class basic_tensor_view {
   std::vector<std::int64_t> strides_;
   memory_space space_;
   void* stream_ = nullptr;
+  std::shared_ptr<const detail::shard> shard_;
 };
 using tensor_view = basic_tensor_view<void>;
 

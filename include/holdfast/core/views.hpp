@@ -1,5 +1,6 @@
 #pragma once
-/// Views for state that is not simply there: reached through functions, made by a factory, opaque, or keyed by addresses.
+/// Views for state that is not simply there: a part of a tensor, reached through functions, made by a factory, opaque, or keyed by
+/// addresses.
 /// Each may be bound as an rvalue: `state.bind("clock", accessor([&] { return c.now(); }, [&](long t) { c.set(t); }))`.
 #include <algorithm>
 #include <concepts>
@@ -16,6 +17,40 @@
 #include <holdfast/core/visitor.hpp>
 
 namespace holdfast {
+
+/// A view of the part of a tensor that this process holds: the block that begins at `offsets`, one for each dimension, in a tensor
+/// of shape `global_shape`. In the file it is one dataset of that shape, which `mpi::save` makes from the parts of all
+/// processes and any process restores its part from, whatever parts it was saved in. A 1-d view with one offset is a
+/// stretch of the elements in C order, as ZeRO shards the optimizer's moments:
+///
+///   state.bind("model/weight", sharded(tensor(w, {rows, 768}), {50257, 768}, {first_row, 0}));
+///   state.bind("optimizer/exp_avg", sharded(tensor(m, {n}), {50257, 768}, {first_element}));
+///
+/// Throws `error` for a part that is not within the tensor. A part may be empty.
+template <class = void>
+tensor_view sharded(const tensor_view& view, shape global_shape, std::vector<std::int64_t> offsets) { return view.part_of(std::move(global_shape), std::move(offsets)); }
+template <class T>
+tensor_ref<T> sharded(const tensor_ref<T>& of, shape global_shape, std::vector<std::int64_t> offsets) {
+  return {of.view.part_of(std::move(global_shape), std::move(offsets))};
+}
+
+/// The same of an object that owns its elements, as a std::vector, which keeps its size in a restore.
+template <class T>
+struct sharded_ref {
+  T& object;
+  shape global_shape;
+  std::vector<std::int64_t> offsets;
+};
+template <tensor_like T>
+  requires(!is_view<T>)
+sharded_ref<T> sharded(T& object, shape global_shape, std::vector<std::int64_t> offsets) { return {object, std::move(global_shape), std::move(offsets)}; }
+template <class T>
+inline constexpr bool is_view<sharded_ref<T>> = true;
+template <class T>
+struct traits<sharded_ref<T>> {
+  static constexpr bool read_only = std::is_const_v<T>;
+  static tensor_view view(sharded_ref<T>& s) { return tensor_view(traits<std::remove_const_t<T>>::view(const_cast<std::remove_const_t<T>&>(s.object))).part_of(s.global_shape, s.offsets); }
+};
 
 /// State behind functions: `get()` returns a checkpointable value, and after a restore has read and verified everything
 /// `set(value)` puts it back. What `set` throws is thrown by the restore, which then is half done and says so. With

@@ -149,6 +149,11 @@ class basic_reader {
     damaged(e, "its content is not what was saved");
   }
 
+  /// Whether blocks of an entry's content can be verified apart.
+  virtual bool verifies_blocks() const { return false; }
+  /// Compares the digest of one of them. Throws `integrity_error`.
+  virtual void verify_block(const entry&, std::uint64_t /*number*/, const digest&) const {}
+
   /// Verifies the bytes that belong to no tensor. Throws `integrity_error`.
   virtual void verify_metadata() const {}
 

@@ -98,17 +98,18 @@ class basic_sealed_reader final : public reader {
 
   void verify(const entry& e, std::span<const digest> blocks) const override {
     if (blocks.empty() || holdfast::detail::root_of(blocks, key_) == e.digest) return;
-    if (blocks.size() > 1) {
-      load();
-      const digest* stored = blocks_.data() + first_block_[origin(*find_listed(e.path))];
-      for (std::size_t i = 0; i < blocks.size(); ++i) {
-        if (blocks[i] == stored[i]) continue;
-        const std::uint64_t from = i * trailer_.digest_block, to = std::min(from + trailer_.digest_block, e.bytes);
-        damaged(e, "bytes " + std::to_string(from) + " to " + std::to_string(to) + " of " + std::to_string(e.bytes) + " are not those that were saved (at byte " +
-                       std::to_string(e.offset + from) + " of the file)");
-      }
-    }
+    for (std::size_t i = 0; blocks.size() > 1 && i < blocks.size(); ++i) verify_block(e, i, blocks[i]);
     damaged(e, "its " + std::to_string(e.bytes) + " bytes are not those that were saved (at byte " + std::to_string(e.offset) + " of the file)");
+  }
+
+  bool verifies_blocks() const override { return true; }
+  void verify_block(const entry& e, std::uint64_t number, const digest& found) const override {
+    load();
+    const bool several = e.bytes > trailer_.digest_block;
+    if (found == (several ? blocks_[first_block_[origin(*find_listed(e.path))] + number] : e.digest)) return;
+    const std::uint64_t from = number * trailer_.digest_block, to = std::min(from + trailer_.digest_block, e.bytes);
+    damaged(e, "bytes " + std::to_string(from) + " to " + std::to_string(to) + " of " + std::to_string(e.bytes) + " are not those that were saved (at byte " +
+                   std::to_string(e.offset + from) + " of the file)");
   }
 
   void verify_metadata() const override {

@@ -44,6 +44,9 @@ class basic_durable_file {
     discard(temporary_);  // the error that brought us here is the one to report
   }
 
+  /// What it is called until then, for other processes that write to it.
+  const std::string& temporary() const noexcept { return temporary_; }
+
   file& operator*() noexcept { return *file_; }
   file* operator->() noexcept { return file_.get(); }
 

@@ -223,6 +223,12 @@ class basic_posix_storage : public storage {
     return std::make_unique<detail::basic_posix_file<X>>(path, std::move(fd));
   }
 
+  std::unique_ptr<file> join(const std::string& path, const std::string& shown_as) override {
+    detail::descriptor fd(detail::uninterrupted([&] { return ::open(path.c_str(), O_RDWR | O_CLOEXEC); }));
+    if (fd.get() < 0) detail::fail(shown_as, "cannot open what another process has created");
+    return std::make_unique<detail::basic_posix_file<X>>(shown_as, std::move(fd));
+  }
+
   std::unique_ptr<file> recycle(const std::string& retired, const std::string& path, const std::string& shown_as) override {
     auto taken = std::make_unique<detail::basic_posix_file<X>>(shown_as, detail::descriptor(detail::uninterrupted([&] { return ::open(retired.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); })));
     if (!taken->sole_user()) return nullptr;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <holdfast/core/error.hpp>
+
 namespace holdfast::io {
 
 /// An open file. Every function throws `io_error` naming the file. Bytes are at offsets: there is no file position, so
@@ -62,6 +64,10 @@ class storage {
   /// Creates a file that must not exist, for reading and writing. Errors call it `shown_as`.
   virtual std::unique_ptr<file> create(const std::string& path, const std::string& shown_as) = 0;
   virtual std::unique_ptr<file> open(const std::string& path) = 0;
+  /// Opens a file that another process has made by `create`, to write to it too. Errors call it `shown_as`.
+  virtual std::unique_ptr<file> join(const std::string& /*path*/, const std::string& shown_as) {
+    throw io_error(shown_as + ": this storage cannot be written by several processes", std::make_error_code(std::errc::operation_not_supported));
+  }
   /// As `create`, but takes a file that is no longer needed, with its blocks, instead of making one: its old name is durably
   /// gone before the new one can be written to. Null where somebody else has it open or mapped, it has a second name, or
   /// that cannot be told; it may be gone then.

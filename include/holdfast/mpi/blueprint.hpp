@@ -1,0 +1,320 @@
+#pragma once
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <holdfast/checkpoint/save.hpp>
+#include <holdfast/core/manifest.hpp>
+#include <holdfast/core/order.hpp>
+#include <holdfast/hdf5/layout.hpp>
+#include <holdfast/mpi/communicator.hpp>
+
+namespace holdfast::mpi::detail {
+
+using holdfast::detail::blocks_in;
+using holdfast::detail::digest_block;
+using holdfast::detail::shard;
+
+/// The group of what each rank has for itself, and the dataset in it that says how many ranks saved.
+inline constexpr const char *ranks_group = "ranks", *rank_count = "ranks/count";
+
+/// The rank whose own state a path names, -1 for state that all ranks share. Throws `error` for a path in /ranks that is
+/// neither.
+inline int rank_of(std::string_view path) {
+  const std::string_view group = ranks_group;
+  if (!holdfast::detail::within(path, group)) return -1;
+  const std::string_view rest = path.substr(std::min(path.size(), group.size() + 1)), digits = rest.substr(0, rest.find('/'));
+  int rank = -1;
+  const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), rank);
+  if (failed != std::errc() || end != digits.data() + digits.size() || rank < 0 || std::to_string(rank) != digits || digits.size() == rest.size())
+    throw error("/" + std::string(path) + ": in /ranks a rank binds only what is its own, below /ranks/<its number>; holdfast::mpi::rank_only makes such a path");
+  return rank;
+}
+
+template <class = void>
+std::string describe(const entry& e, bool sharded) {
+  switch (e.kind) {
+    case entry_kind::tensor: return holdfast::describe(e.dtype, e.shape) + (sharded ? " in shards" : "");
+    case entry_kind::group: return "a container";
+    case entry_kind::alias: return "a second name of /" + e.alias_of;
+    case entry_kind::absent: break;
+  }
+  return "nothing (an empty optional or null pointer)";
+}
+
+template <class = void>
+void pack(packer& to, const entry& e, bool sharded) {
+  to.put(e.path).put(e.kind).put(e.dtype).put_all(std::span(e.shape.begin(), e.shape.end())).put(e.alias_of).put(sharded).put(e.place);
+}
+template <class = void>
+std::pair<entry, bool> unpack_entry(unpacker& from) {
+  entry e;
+  e.path = from.text();
+  e.kind = from.get<entry_kind>();
+  e.dtype = from.get<dtype>();
+  e.shape = shape(from.all<std::int64_t>());
+  e.alias_of = from.text();
+  const bool sharded = from.get<bool>();
+  e.place = from.get<memory_space>();
+  if (e.kind == entry_kind::tensor) e.bytes = static_cast<std::uint64_t>(e.shape.elements()) * size_of(e.dtype);
+  return {std::move(e), sharded};
+}
+
+/// Throws `error` with the first difference between what rank 0 shares with the others and what this rank does. Places are not
+/// compared: each rank may have a device of its own.
+template <class = void>
+void require_same(std::span<const std::byte> of_root, std::span<const std::byte> mine) {
+  unpacker theirs(of_root), own(mine);
+  const auto refuse = [](const std::string& path, const std::string& expected, const std::string& found) {
+    throw error("/" + path + ": expected " + expected + ", as rank 0 has it, found " + found + "; all ranks bind the same names, types and shapes, but for what lies below /ranks/<its number>");
+  };
+  while (!theirs.empty() || !own.empty()) {
+    const auto a = theirs.empty() ? std::pair(entry(), false) : unpack_entry(theirs), b = own.empty() ? std::pair(entry(), false) : unpack_entry(own);
+    const entry &x = a.first, &y = b.first;
+    if (y.path.empty() || (!x.path.empty() && x.path < y.path)) refuse(x.path, describe(x, a.second), "nothing bound");
+    if (x.path.empty() || y.path < x.path) refuse(y.path, "nothing bound", describe(y, b.second));
+    if (x.kind != y.kind || x.dtype != y.dtype || x.shape != y.shape || x.alias_of != y.alias_of || a.second != b.second) refuse(x.path, describe(x, a.second), describe(y, b.second));
+  }
+}
+
+/// Throws `error` where the parts that ranks hold of a tensor do not make up all of it, or two of them overlap.
+template <class = void>
+void require_cover(const std::string& path, const std::vector<shard>& parts) {
+  std::vector<std::size_t> ranks;
+  std::uint64_t held = 0;
+  for (std::size_t r = 0; r < parts.size(); ++r) {
+    held += parts[r].elements();
+    if (parts[r].elements() != 0) ranks.push_back(r);
+  }
+  const auto hold = [&](std::size_t r) { return "rank " + std::to_string(r) + " holds " + parts[r].text(); };
+  const auto end = [&](std::size_t r, std::size_t i) { return parts[r].offsets()[i] + parts[r].extents()[i]; };
+  for (const std::size_t r : ranks)
+    if (parts[r].grid() != parts[ranks.front()].grid()) throw error("/" + path + ": " + hold(ranks.front()) + ", " + hold(r) + ": expected blocks from all ranks, or stretches of the elements from all");
+  // Those that can overlap are next to each other by the dimension that is cut most.
+  const std::size_t dimensions = ranks.empty() ? 0 : parts[ranks.front()].grid().rank();
+  std::size_t by = 0, most = 0;
+  for (std::size_t i = 0; i < dimensions; ++i) {
+    std::vector<std::int64_t> starts;
+    for (const std::size_t r : ranks) starts.push_back(parts[r].offsets()[i]);
+    holdfast::detail::sort(starts);
+    const auto distinct = static_cast<std::size_t>(std::unique(starts.begin(), starts.end()) - starts.begin());
+    if (distinct > most) by = i, most = distinct;
+  }
+  if (dimensions != 0) holdfast::detail::sort(ranks, [&](std::size_t a, std::size_t b) { return parts[a].offsets()[by] < parts[b].offsets()[by]; });
+  for (std::size_t n = 0; n < ranks.size(); ++n) {
+    for (std::size_t m = n + 1; m < ranks.size() && (dimensions == 0 || parts[ranks[m]].offsets()[by] < end(ranks[n], by)); ++m) {
+      const std::size_t a = std::min(ranks[n], ranks[m]), b = std::max(ranks[n], ranks[m]);
+      bool apart = false;
+      for (std::size_t i = 0; i < dimensions; ++i) apart = apart || end(a, i) <= parts[b].offsets()[i] || end(b, i) <= parts[a].offsets()[i];
+      if (!apart) throw error("/" + path + ": " + hold(a) + " and " + hold(b) + ", which overlap; every element of a sharded tensor has one rank");
+    }
+  }
+  const auto total = static_cast<std::uint64_t>(parts.front().whole().elements());
+  if (held == total) return;
+  std::string text = "/" + path + ": the ranks hold " + std::to_string(held) + " of " + std::to_string(total) + " elements";
+  for (std::size_t r = 0; r < parts.size(); ++r) text += (r == 0 ? ": " : ", ") + hold(r);
+  throw error(text);
+}
+
+/// What all ranks know of the file that they are about to write together: where each tensor's bytes belong and who writes them.
+/// Tensors of less than 64 KiB and all metadata are rank 0's. Larger ones begin on a page and are written in their digest
+/// blocks (`units`): each by one rank, so that no two write one page at a time and who writes a block digests it.
+template <class X>
+class basic_blueprint {
+ public:
+  /// A tensor of this rank's manifest.
+  struct placed {
+    std::size_t item;
+    std::uint64_t offset, bytes;
+    bool sharded;
+    std::size_t number;  ///< among the items that all ranks share
+    std::uint64_t first_unit = 0;
+  };
+  std::vector<placed> large;                 ///< that all ranks share, by their place in the file
+  std::vector<placed> small_shards;          ///< that all ranks share and have parts of, by path
+  std::vector<placed> small_replicas;        ///< the other small ones, by path
+  std::vector<placed> own_large, own_small;  ///< of this rank alone, by path
+  std::vector<std::uint32_t> owners;         ///< by unit: who writes it. Units are the blocks of `large`, in order
+  bool exchanges = false;                    ///< whether an owner needs bytes that another rank holds
+
+  // What rank 0 alone knows.
+  std::optional<hdf5::basic_layout<X>> layout;
+  /// A tensor that not only rank 0 has: an entry of the layout, and the rank whose own it is.
+  struct foreign {
+    std::size_t entry;
+    int rank;
+  };
+  std::vector<foreign> of_ranks;                                 ///< with bytes, by rank and then by path
+  std::vector<std::vector<shard>> parts;                         ///< by sharded tensor, in the order of paths, and rank
+  std::vector<std::pair<std::size_t, std::size_t>> small_parts;  ///< entry of the layout, and which of `parts`
+  std::vector<std::size_t> entry_of;                             ///< of the layout, for the shared items in the order of paths
+  std::optional<std::size_t> count_entry;                        ///< of `rank_count`
+
+  /// Collective. Throws the same `error` on all ranks where they do not fit together.
+  basic_blueprint(const basic_communicator<X>& comm, const holdfast::detail::basic_manifest<X>& m, bool keyed) {
+    packer shared, own;
+    std::vector<std::size_t> common, mine;
+    together(comm, [&] {
+      for (std::size_t n = 0; n < m.items().size(); ++n) {
+        const auto& i = m.items()[n];
+        const int rank = rank_of(i.entry.path);
+        if (rank != -1 && rank != comm.rank()) throw error("/" + i.entry.path + " is bound, and belongs to rank " + std::to_string(rank));
+        if (rank != -1) holdfast::detail::require_whole(i.entry.path, i.view);
+        (rank == -1 ? common : mine).push_back(n);
+        if (rank == -1) pack(shared, i.entry, sharded(i));
+      }
+      for (const std::size_t n : common) {
+        if (!sharded(m.items()[n])) continue;
+        const shard& s = *m.items()[n].view.shard();
+        own.put_all(std::span(s.offsets())).put_all(std::span(s.extents().begin(), s.extents().end()));
+      }
+      for (const std::size_t n : mine) pack(own, m.items()[n].entry, false);
+    });
+    std::vector<std::byte> of_root = shared.bytes();
+    comm.broadcast(of_root);
+    together(comm, [&] { require_same(of_root, shared.bytes()); });
+    const auto gathered = comm.gather(own.bytes());
+    std::vector<std::byte> decided;
+    together(comm, [&] {
+      if (comm.root()) decided = decide(m, common, gathered, keyed);
+    });
+    comm.broadcast(decided);
+    take(comm, m, common, mine, decided);
+  }
+
+  std::uint64_t unit_bytes(const placed& p, std::uint64_t unit) const { return std::min(digest_block, p.bytes - (unit - p.first_unit) * digest_block); }
+
+ private:
+  using item = typename holdfast::detail::basic_manifest<X>::item;
+  static bool sharded(const item& i) { return i.view.shard() != nullptr; }
+
+  /// Rank 0: lays the file out, and gives each unit an owner.
+  std::vector<std::byte> decide(const holdfast::detail::basic_manifest<X>& m, const std::vector<std::size_t>& common, const std::vector<std::vector<std::byte>>& gathered, bool keyed) {
+    const std::size_t ranks = gathered.size();
+    struct named {
+      entry e;
+      int rank;
+      std::size_t number;
+    };
+    std::vector<named> all;
+    std::vector<std::size_t> part_of(common.size());
+    for (std::size_t n = 0; n < common.size(); ++n) {
+      all.push_back({m.items()[common[n]].entry, -1, n});
+      if (sharded(m.items()[common[n]])) part_of[n] = parts.size(), parts.emplace_back();
+    }
+    std::vector<std::size_t> own_entries(ranks);
+    for (std::size_t r = 0; r < ranks; ++r) {
+      unpacker in(gathered[r]);
+      for (std::size_t n = 0; n < common.size(); ++n) {
+        const item& i = m.items()[common[n]];
+        if (!sharded(i)) continue;
+        auto offsets = in.all<std::int64_t>();
+        parts[part_of[n]].emplace_back(i.entry.shape, std::move(offsets), shape(in.all<std::int64_t>()));
+      }
+      while (!in.empty()) all.push_back({unpack_entry(in).first, static_cast<int>(r), own_entries[r]++});
+    }
+    for (std::size_t n = 0; n < common.size(); ++n)
+      if (sharded(m.items()[common[n]])) require_cover(m.items()[common[n]].entry.path, parts[part_of[n]]);
+    const bool any_own = all.size() > common.size();
+    if (any_own) all.push_back({{.path = rank_count, .dtype = dtype::int64, .shape = shape{}, .bytes = 8}, -1, common.size()});
+    holdfast::detail::sort(all, [](const named& a, const named& b) { return a.e.path < b.e.path; });
+
+    std::vector<entry> entries;
+    for (named& n : all) entries.push_back(std::move(n.e));
+    layout = holdfast::detail::lay_out<X>(std::move(entries), keyed);
+    entry_of.resize(common.size() + any_own);
+    std::vector<std::vector<std::uint64_t>> own_offsets(ranks);
+    std::vector<std::uint64_t> offsets(common.size()), loads(ranks);
+    for (std::size_t r = 0; r < ranks; ++r) own_offsets[r].resize(own_entries[r]);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const entry& e = layout->entries[i];
+      if (all[i].rank == -1) {
+        entry_of[all[i].number] = i;
+        if (all[i].number < common.size()) offsets[all[i].number] = e.offset;
+        continue;
+      }
+      const auto r = static_cast<std::size_t>(all[i].rank);
+      own_offsets[r][all[i].number] = e.offset;
+      if (e.bytes != 0) of_ranks.push_back({i, all[i].rank});
+      if (e.bytes >= hdf5::detail::large_tensor) loads[r] += e.bytes;
+    }
+    holdfast::detail::sort(of_ranks, [](const foreign& a, const foreign& b) { return a.rank < b.rank; });
+    if (any_own) count_entry = entry_of.back();
+    for (std::size_t n = 0; n < common.size(); ++n)
+      if (const entry& e = layout->entries[entry_of[n]]; sharded(m.items()[common[n]]) && e.bytes != 0 && e.bytes < hdf5::detail::large_tensor) small_parts.push_back({entry_of[n], part_of[n]});
+
+    std::vector<std::size_t> by_place;
+    for (std::size_t n = 0; n < common.size(); ++n)
+      if (is_large(m.items()[common[n]])) by_place.push_back(n);
+    holdfast::detail::sort(by_place, [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; });
+    for (const std::size_t n : by_place) assign(m.items()[common[n]], sharded(m.items()[common[n]]) ? &parts[part_of[n]] : nullptr, loads);
+
+    packer out;
+    out.put(exchanges).put_all(std::span<const std::uint32_t>(owners)).put_all(std::span<const std::uint64_t>(offsets));
+    for (const auto& o : own_offsets) out.put_all(std::span<const std::uint64_t>(o));
+    return out.bytes();
+  }
+
+  static bool is_large(const item& i) { return i.entry.kind == entry_kind::tensor && i.entry.bytes >= hdf5::detail::large_tensor; }
+
+  /// A block goes to the rank that holds most of it already; of several, and of a replica, which all hold, to one that has least to
+  /// write, in stretches of one piece of the writer.
+  void assign(const item& i, const std::vector<shard>* held_by, std::vector<std::uint64_t>& loads) {
+    constexpr std::uint64_t stretch = io::overlapped_writer::piece_bytes / digest_block;
+    const std::uint64_t width = size_of(i.entry.dtype);
+    std::vector<std::uint64_t> held(loads.size());
+    std::uint32_t owner = 0;
+    std::uint64_t run = stretch;
+    for (std::uint64_t at = 0; at < i.entry.bytes; at += digest_block) {
+      const std::uint64_t end = std::min(at + digest_block, i.entry.bytes);
+      std::uint64_t most = 0;
+      for (std::size_t r = 0; held_by != nullptr && r < held.size(); ++r) most = std::max(most, held[r] = (*held_by)[r].count(at / width, end / width));
+      if (run >= stretch || held[owner] != most) {
+        std::optional<std::uint32_t> best;
+        for (std::uint32_t r = 0; r < held.size(); ++r)
+          if (held[r] == most && (!best || loads[r] < loads[*best])) best = r;
+        owner = *best;
+        run = 0;
+      }
+      ++run;
+      loads[owner] += end - at;
+      owners.push_back(owner);
+      exchanges = exchanges || (held_by != nullptr && held[owner] * width != end - at);
+    }
+  }
+
+  /// Every rank: finds its own in what rank 0 decided.
+  void take(const basic_communicator<X>& comm, const holdfast::detail::basic_manifest<X>& m, const std::vector<std::size_t>& common, const std::vector<std::size_t>& mine, std::span<const std::byte> decided) {
+    unpacker in(decided);
+    exchanges = in.get<bool>();
+    owners = in.all<std::uint32_t>();
+    const auto offsets = in.all<std::uint64_t>();
+    for (int r = 0; r < comm.rank(); ++r) (void)in.all<std::uint64_t>();
+    const auto own_offsets = in.all<std::uint64_t>();
+    for (std::size_t n = 0; n < common.size(); ++n) {
+      const item& i = m.items()[common[n]];
+      if (i.entry.kind != entry_kind::tensor || i.entry.bytes == 0) continue;
+      (is_large(i) ? large : sharded(i) ? small_shards
+                                        : small_replicas)
+          .push_back({common[n], offsets[n], i.entry.bytes, sharded(i), n});
+    }
+    for (std::size_t n = 0; n < mine.size(); ++n) {
+      const item& i = m.items()[mine[n]];
+      if (i.entry.kind != entry_kind::tensor || i.entry.bytes == 0) continue;
+      (is_large(i) ? own_large : own_small).push_back({mine[n], own_offsets[n], i.entry.bytes, false, 0});
+    }
+    holdfast::detail::sort(large, [](const placed& a, const placed& b) { return a.offset < b.offset; });
+    std::uint64_t unit = 0;
+    for (placed& p : large) p.first_unit = std::exchange(unit, unit + blocks_in(p.bytes, digest_block));
+  }
+};
+using blueprint = basic_blueprint<void>;
+
+}  // namespace holdfast::mpi::detail

@@ -1,0 +1,240 @@
+#pragma once
+#include <algorithm>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <mpi.h>
+
+#include <holdfast/core/error.hpp>
+
+namespace holdfast::mpi::detail {
+
+template <class = void>
+void check(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = {};
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw error(std::string(call) + ": " + std::string(text, static_cast<std::size_t>(length)));
+}
+
+/// Numbers and texts one after the other, to be sent.
+template <class>
+class basic_packer {
+ public:
+  template <class T>
+    requires(std::is_trivially_copyable_v<T> && !std::is_array_v<T>)
+  basic_packer& put(const T& value) {
+    append(std::as_bytes(std::span(&value, 1)));
+    return *this;
+  }
+  basic_packer& put(std::string_view text) {
+    put(std::uint64_t{text.size()});
+    append(std::as_bytes(std::span(text)));
+    return *this;
+  }
+  template <class T>
+  basic_packer& put_all(std::span<const T> values) {
+    put(std::uint64_t{values.size()});
+    append(std::as_bytes(values));
+    return *this;
+  }
+  void append(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  const std::vector<std::byte>& bytes() const noexcept { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+using packer = basic_packer<void>;
+
+/// The same received, in the same order.
+template <class>
+class basic_unpacker {
+ public:
+  explicit basic_unpacker(std::span<const std::byte> bytes) : rest_(bytes) {}
+  template <class T>
+  T get() {
+    T value;
+    std::memcpy(&value, take(sizeof value).data(), sizeof value);
+    return value;
+  }
+  std::string text() {
+    const auto bytes = take(get<std::uint64_t>());
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  template <class T>
+  std::vector<T> all() {
+    std::vector<T> values(get<std::uint64_t>());
+    const auto bytes = take(values.size() * sizeof(T));
+    if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+  std::span<const std::byte> take(std::size_t n) {
+    if (n > rest_.size()) throw error("a message of another rank ends too early: do all ranks run the same version of holdfast?");
+    return std::exchange(rest_, rest_.subspan(n)).first(n);
+  }
+  bool empty() const noexcept { return rest_.empty(); }
+
+ private:
+  std::span<const std::byte> rest_;
+};
+using unpacker = basic_unpacker<void>;
+
+/// What the library does with a communicator, which it refers to. Every function is collective: all ranks call it.
+template <class>
+class basic_communicator {
+ public:
+  explicit basic_communicator(MPI_Comm comm) : comm_(comm) {
+    check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
+    check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
+  }
+
+  MPI_Comm get() const noexcept { return comm_; }
+  int rank() const noexcept { return rank_; }
+  int size() const noexcept { return size_; }
+  bool root() const noexcept { return rank_ == 0; }
+
+  /// The least of what the ranks give.
+  std::int64_t least(std::int64_t mine) const {
+    std::int64_t result = 0;
+    check(MPI_Allreduce(&mine, &result, 1, MPI_INT64_T, MPI_MIN, comm_), "MPI_Allreduce");
+    return result;
+  }
+  bool all(bool mine) const { return least(mine) != 0; }
+  bool any(bool mine) const { return !all(!mine); }
+
+  /// Gives every rank the bytes of one.
+  void broadcast(std::vector<std::byte>& bytes, int from = 0) const {
+    std::uint64_t n = bytes.size();
+    check(MPI_Bcast(&n, 1, MPI_UINT64_T, from, comm_), "MPI_Bcast");
+    bytes.resize(n);
+    for (std::uint64_t at = 0; at < n; at += most) check(MPI_Bcast(bytes.data() + at, static_cast<int>(std::min(most, n - at)), MPI_BYTE, from, comm_), "MPI_Bcast");
+  }
+
+  /// Brings what every rank gives to rank 0, which gets them by rank; the others get nothing.
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) const {
+    const auto ranks = static_cast<std::size_t>(size_);
+    const std::uint64_t n = mine.size(), piece = std::max<std::uint64_t>(most / ranks, 1);
+    std::vector<std::uint64_t> bytes(root() ? ranks : 0);
+    check(MPI_Gather(&n, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, 0, comm_), "MPI_Gather");
+    const auto largest = static_cast<std::uint64_t>(-least(-static_cast<std::int64_t>(n)));
+    std::vector<std::vector<std::byte>> result(root() ? ranks : 0);
+    for (std::size_t r = 0; r < result.size(); ++r) result[r].reserve(bytes[r]);
+    std::vector<int> counts(ranks), places(ranks);
+    std::vector<std::byte> received;
+    for (std::uint64_t at = 0; at < largest; at += piece) {
+      const auto now = [&](std::uint64_t all) { return static_cast<int>(all > at ? std::min(piece, all - at) : 0); };
+      int total = 0;
+      for (std::size_t r = 0; r < bytes.size(); ++r) places[r] = std::exchange(total, total + (counts[r] = now(bytes[r])));
+      received.resize(static_cast<std::size_t>(total));
+      check(MPI_Gatherv(mine.data() + std::min(at, n), now(n), MPI_BYTE, received.data(), counts.data(), places.data(), MPI_BYTE, 0, comm_), "MPI_Gatherv");
+      for (std::size_t r = 0; r < result.size(); ++r) result[r].insert(result[r].end(), received.begin() + places[r], received.begin() + places[r] + counts[r]);
+    }
+    return result;
+  }
+
+ private:
+  static constexpr std::uint64_t most = std::uint64_t{1} << 30;  // bytes in one call, which counts in int
+
+  MPI_Comm comm_;
+  int rank_ = 0, size_ = 1;
+};
+using communicator = basic_communicator<void>;
+
+/// An error as it can be sent to another rank.
+struct sent_error {
+  enum class kind : std::uint8_t { other,
+                                   io,
+                                   format,
+                                   integrity,
+                                   mismatch };
+  kind what = kind::other;
+  int code = 0;
+  std::string text{};
+};
+
+template <class = void>
+sent_error to_send(const std::exception_ptr& met) {
+  using kind = sent_error::kind;
+  try {
+    std::rethrow_exception(met);
+  } catch (const io_error& e) {
+    std::string text = e.what();
+    const std::string reason = ": " + e.code().message();
+    if (text.ends_with(reason)) text.resize(text.size() - reason.size());
+    return {kind::io, e.code().value(), text};
+  } catch (const format_error& e) {
+    return {kind::format, 0, e.what()};
+  } catch (const integrity_error& e) {
+    return {kind::integrity, 0, e.what()};
+  } catch (const mismatch_error& e) {
+    return {kind::mismatch, 0, e.what()};
+  } catch (const std::exception& e) {
+    return {kind::other, 0, e.what()};
+  } catch (...) {
+    return {kind::other, 0, "an exception that is no std::exception"};
+  }
+}
+
+[[noreturn]] inline void throw_sent(const sent_error& e) {
+  using kind = sent_error::kind;
+  switch (e.what) {
+    case kind::io: throw io_error(e.text, std::error_code(e.code, std::generic_category()));
+    case kind::format: throw format_error(e.text);
+    case kind::integrity: throw integrity_error(e.text);
+    case kind::mismatch: throw mismatch_error(e.text);
+    case kind::other: break;
+  }
+  throw error(e.text);
+}
+
+/// The error that a rank met, with the rank's number before it, on every rank; of several that of the lowest. Nothing where all ranks
+/// give null. Collective.
+template <class X>
+std::optional<sent_error> first_error(const basic_communicator<X>& comm, const std::exception_ptr& met) {
+  const std::int64_t first = comm.least(met ? comm.rank() : INT_MAX);
+  if (first == INT_MAX) return std::nullopt;
+  std::vector<std::byte> bytes;
+  if (first == comm.rank()) {
+    const sent_error e = to_send(met);
+    bytes = packer().put(e.what).put(e.code).put("rank " + std::to_string(first) + ": " + e.text).bytes();
+  }
+  comm.broadcast(bytes, static_cast<int>(first));
+  unpacker in(bytes);
+  sent_error e;
+  e.what = in.get<sent_error::kind>();
+  e.code = in.get<int>();
+  e.text = in.text();
+  return e;
+}
+
+/// Makes the error of one rank that of all, which throw it. Null where all went well. Collective.
+template <class X>
+void agree(const basic_communicator<X>& comm, const std::exception_ptr& met) {
+  if (const auto e = first_error(comm, met)) throw_sent(*e);
+}
+
+/// Runs work of this rank's own, then agrees on how it went. The work calls nothing that is collective.
+template <class X, class F>
+void together(const basic_communicator<X>& comm, F&& work) {
+  std::exception_ptr met;
+  try {
+    work();
+  } catch (...) {
+    met = std::current_exception();
+  }
+  agree(comm, met);
+}
+
+}  // namespace holdfast::mpi::detail
