@@ -24,6 +24,8 @@ int prune(const prune_options& options) {
   std::vector<checkpoint_info> all = checkpoints_in(folder);
   const std::shared_ptr<void> lease = dry_run ? nullptr : holdfast::detail::lease_directory(holdfast::io::posix(), folder);
   find_damage(all, false);
+  for (const checkpoint_info& c : all)
+    if (c.damage.empty() && keyed(c.path)) throw holdfast::error(c.path + ": was sealed with a key, without which nobody can tell whether it is whole; let the program that has it delete others, by retention");
   // The newest one that is kept must be whole to the last byte: what seems so and is not does not count.
   for (auto c = all.rbegin(); c != all.rend(); ++c) {
     if (!c->damage.empty()) continue;
