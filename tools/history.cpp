@@ -35,6 +35,7 @@ void find_damage(std::vector<checkpoint_info>& all, bool content) {
   for (checkpoint_info& c : all) {
     if (!c.damage.empty()) continue;
     try {
+      if (keyed(c.path)) continue;  // who has the key can tell
       const auto in = open(c.path, holdfast::trust::sealed_only, &bar.storage());
       if (content) verify_all(*in);
     } catch (const holdfast::error& e) {
@@ -64,7 +65,8 @@ int history(const history_options& options) {
   std::size_t i = 0;
   for (const checkpoint_info& c : all) {
     const bool sound = c.damage.empty();
-    const std::string note = sound ? notes[i++] : std::string();
+    std::string note = sound ? notes[i++] : std::string();
+    if (sound && keyed(c.path)) note += note.empty() ? "sealed with a key" : ", sealed with a key";
     rows.push_back({std::to_string(c.step), time_text(c.time, "%Y-%m-%d %H:%M:%S"), readable(c.bytes), c.metric ? number(*c.metric) : "", sound ? note : "damaged: " + reason_alone(c)});
     nlohmann::ordered_json j{{"step", c.step}, {"file", c.path}, {"saved", time_text(c.time, "%Y-%m-%dT%H:%M:%S%z")}, {"bytes", c.bytes}};
     if (c.metric) j["metric"] = *c.metric;

@@ -6,7 +6,7 @@
 
 namespace tool {
 
-/// Notes the damage of those whose index, or also content, is not what was saved.
+/// Notes the damage of those whose index, or also content, is not what was saved. Of those that were sealed with a key nothing is known.
 void find_damage(std::vector<holdfast::checkpoint_info>& all, bool content);
 
 /// Its damage without the name of the file.

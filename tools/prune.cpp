@@ -18,12 +18,15 @@ namespace tool {
 using holdfast::checkpoint_info;
 
 int prune(const prune_options& options) {
-  const auto& [folder, keep_last, keep_best, keep_every, higher_is_better, damaged, dry_run] = options;
-  if (!keep_last && !keep_best && !keep_every && !damaged) throw holdfast::error(folder + ": expected what to keep, found nothing; pass --keep-last, --keep-best or --keep-every");
-  const holdfast::retention keep{.keep_last = keep_last.value_or(1), .keep_best = keep_best.value_or(0), .keep_every = keep_every.value_or(0), .higher_is_better = higher_is_better};
+  const std::string& folder = options.folder;
+  const bool dry_run = options.dry_run;
+  if (!options.keep_last && !options.keep_best && !options.keep_every && !options.damaged) throw holdfast::error(folder + ": expected what to keep, found nothing; pass --keep-last, --keep-best or --keep-every");
+  const holdfast::retention keep{.keep_last = options.keep_last.value_or(1), .keep_best = options.keep_best.value_or(0), .keep_every = options.keep_every.value_or(0), .higher_is_better = options.higher_is_better};
   std::vector<checkpoint_info> all = checkpoints_in(folder);
   const std::shared_ptr<void> lease = dry_run ? nullptr : holdfast::detail::lease_directory(holdfast::io::posix(), folder);
   find_damage(all, false);
+  for (const checkpoint_info& c : all)
+    if (c.damage.empty() && keyed(c.path)) throw holdfast::error(c.path + ": was sealed with a key, without which nobody can tell whether it is whole; let the program that has it delete others, by retention");
   // The newest one that is kept must be whole to the last byte: what seems so and is not does not count.
   for (auto c = all.rbegin(); c != all.rend(); ++c) {
     if (!c->damage.empty()) continue;
@@ -48,7 +51,7 @@ int prune(const prune_options& options) {
     for (const checkpoint_info& c : all) {
       const bool sound = c.damage.empty();
       const std::string reason = sound ? reasons[i++] : "damaged: " + reason_alone(c);
-      const bool remove = sound ? reason.empty() : damaged && !whole.empty();
+      const bool remove = sound ? reason.empty() : options.damaged && !whole.empty();
       if (remove && !dry_run) holdfast::io::posix().remove(c.path);
       rows.push_back({remove ? dry_run ? "would remove" : "removed" : "kept", std::to_string(c.step), readable(c.bytes), reason});
       if (!remove) continue;

@@ -42,8 +42,15 @@ std::string checkpoint_at(const std::string& path) {
   return whole->path;
 }
 
+bool keyed(const std::string& path) {
+  const auto trailer = holdfast::hdf5::sealed_reader::trailer_of(*holdfast::io::posix().open(path));
+  return trailer && trailer->keyed;
+}
+
 std::unique_ptr<holdfast::hdf5::reader> open(const std::string& path, holdfast::trust trusted, holdfast::io::storage* storage) {
-  return holdfast::detail::open_reader(checkpoint_at(path), trusted, storage);
+  const std::string file = checkpoint_at(path);
+  if (keyed(file)) throw holdfast::error(file + ": was sealed with a key, which alone can verify it; this command has none, so use the program that has");
+  return holdfast::detail::open_reader(file, trusted, storage);
 }
 
 std::unique_ptr<holdfast::hdf5::reader> open_as_hdf5(const std::string& path, holdfast::io::storage* storage) {
@@ -197,7 +204,6 @@ std::string one_line(const std::exception& e) {
   // The library speaks to programs.
   replace_all(text, "pass .trust = holdfast::trust::foreign to read it unverified", "pass --trust foreign to read it unverified, or seal it with holdfast seal");
   replace_all(text, ".verify = holdfast::verify::off reads it as it is", "holdfast seal seals it as it is");
-  replace_all(text, "which alone can verify it; pass it as .key", "which alone can verify it; this command has none, so use the program that has");
   replace_all(text, "with .except", "with --except");
   replace_all(text, ".only pattern", "--only pattern");
   replace_all(text, "expected a checkpoint, found a file that is not HDF5 (it does not begin with HDF5's signature)", "expected a checkpoint, found a file that is not HDF5; holdfast import reads safetensors and npz");

@@ -29,6 +29,9 @@ std::string checkpoint_at(const std::string& path);
 /// The checkpoints of a folder by ascending step, as their trailers describe them. Throws `holdfast::error` where there is no such folder.
 std::vector<holdfast::checkpoint_info> checkpoints_in(const std::string& folder);
 
+/// Whether it was sealed with a key, without which nothing in it can be trusted.
+bool keyed(const std::string& path);
+
 /// Opens what `checkpoint_at` gives; with `trust::foreign` any HDF5 file.
 std::unique_ptr<holdfast::hdf5::reader> open(const std::string& path, holdfast::trust trusted = holdfast::trust::sealed_only, holdfast::io::storage* storage = nullptr);
 

@@ -374,6 +374,17 @@ class Run(Command):
         self.assertIn("none of its checkpoints is whole, and so none was removed", call("prune", folder, "--damaged").stderr)
         self.assertEqual(self.steps(folder), [1])
 
+    def test_sealed_with_a_key(self):
+        folder = self.run_of("keyed", step_1=None, step_2=0.5)
+        golden = programs.REPOSITORY / "tests/data/golden-v2-keyed.h5"
+        self.path_of(folder, 123456789).write_bytes(golden.read_bytes())
+        self.assertIn("sealed with a key", call("history", "--verify", folder).stdout.splitlines()[-1])
+        self.assertNotIn("damage", self.history("--verify", folder)[123456789])
+        self.assertIn("was sealed with a key", self.refused("prune", folder, "--keep-last", 1, "--damaged"))
+        self.assertEqual(self.steps(folder), [1, 2, 123456789])
+        for arguments in ["verify", golden], ["ls", golden], ["seal", golden]:
+            self.assertIn("use the program that has", self.refused(*arguments))
+
     def test_prune_does_not_meet_a_writer(self):
         import fcntl
         folder = self.run_of("writer", step_1=None, step_2=None)
