@@ -230,8 +230,21 @@ BOOST_AUTO_TEST_CASE(a_type_that_cannot_move_stays) {
   holdfast::state state;
   state.bind("x", x);
   holdfast::save(folder / "a.h5", state);
-  support::require_all(support::message_of<holdfast::mismatch_error>([&] { holdfast::restore(folder / "a.h5", state, {.place = holdfast::gpu(0)}); }),
+  const auto to_gpu = [](std::string_view, holdfast::memory_space) { return holdfast::gpu(0); };
+  support::require_all(support::message_of<holdfast::mismatch_error>([&] { holdfast::restore(folder / "a.h5", state, {.place = to_gpu}); }),
                        "/x: expected a tensor in gpu(0), found one bound in host", "cannot move");
+  // Of a whole state that goes to a GPU, what only lives on the host stays there; a view of another GPU's memory is a difference.
+  fake::array<float> weight(devices, 1, numbers(10));
+  holdfast::state whole;
+  whole.bind("x", x).bind("weight", weight);
+  holdfast::save(folder / "a.h5", whole);
+  x.assign(10, 0.f);
+  holdfast::restore(folder / "a.h5", whole, {.place = holdfast::gpu(0)});
+  BOOST_TEST((x == numbers(10) && weight.space() == holdfast::gpu(0) && weight.get() == numbers(10)));
+  holdfast::state view;
+  view.bind("x", x).bind("weight", holdfast::tensor_view(weight.data(), {10}, {}, holdfast::gpu(0)));
+  support::require_all(support::message_of<holdfast::mismatch_error>([&] { holdfast::restore(folder / "a.h5", view, {.place = holdfast::gpu(1)}); }),
+                       "/weight: expected a tensor in gpu(1), found one bound in gpu(0)", "cannot move");
 }
 
 BOOST_AUTO_TEST_CASE(memory_that_is_not_where_it_is_claimed_to_be) {

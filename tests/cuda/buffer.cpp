@@ -186,6 +186,12 @@ BOOST_AUTO_TEST_CASE(a_device_that_is_not_there_is_named_with_those_that_are) {
                          devices == 0 ? "no GPU that CUDA can use" : "this machine, which has gpu(0)", ".place", "holdfast::host", "nothing was restored");
     holdfast::restore(folder / "a.h5", b, {.place = holdfast::host});
     BOOST_TEST(content(to) == expected(4, 5));
+    if (devices == 0) {
+      buffer fresh;
+      holdfast::state c;
+      c.bind("model/w", fresh);
+      support::require_all(support::message_of<holdfast::mismatch_error>([&] { holdfast::restore(folder / "a.h5", c); }), "/model/w: expected a tensor in gpu(", "no GPU that CUDA can use");
+    }
     if (devices == 1) {
       holdfast::restore(folder / "a.h5", b, {.place = [](std::string_view, holdfast::memory_space) { return gpu(0); }});
       BOOST_TEST((to.space() == gpu(0)));

@@ -110,6 +110,24 @@ BOOST_AUTO_TEST_CASE(what_the_ranks_agreed_on_is_used_again) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(another_cut_of_the_same_tensors_is_agreed_on_anew) {
+  const support::shared_folder folder;
+  if (const first_ranks four(4); four) {
+    mpi::saver saver(*four);
+    std::vector<float> memory;  // of the part that a rank has, at one place for all cuts
+    for (const int shift : {0, 1, 2, 3}) {
+      piece<float> own(holdfast::detail::shard({4, 100'000}, {(four.rank() + shift) % 4, 0}, {1, 100'000}), 8, true), back(own.part, 8, false);
+      memory = own.memory;
+      state s, t;
+      s.bind("w", sharded(tensor(memory.data(), own.part.extents()), own.part.whole(), own.part.offsets()));
+      t.bind("w", back.view());
+      saver.save(folder / "a.h5", s);
+      mpi::restore(*four, folder / "a.h5", t);
+      BOOST_TEST(back.right());
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_rank_that_fails_at_any_step_fails_all_and_leaves_the_file_of_before) {
   const support::shared_folder folder;
   if (const first_ranks four(4); four) {

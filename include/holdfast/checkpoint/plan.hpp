@@ -115,11 +115,12 @@ class basic_plan_walk final : public walk {
       }
     }
     if (const memory_space wanted = options_.place ? options_.place(path, e->place) : view.space(); wanted != view.space()) {
+      const bool stays = object.place == nullptr && options_.place.for_all() && view.space() == host;
       if (const std::string why = object.place == nullptr ? "" : out_of_reach(wanted); !why.empty())
         differ(difference::kind::place, path, "a tensor in " + name(wanted), why, "let .place give a place that is there, for " + name(e->place) + " too, where it was saved: holdfast::host, or a function of (path, saved place)");
-      else if (object.place == nullptr)
+      else if (object.place == nullptr && !stays)
         differ(difference::kind::place, path, "a tensor in " + name(wanted), "one bound in " + name(view.space()), "this type cannot move; bind memory of " + name(wanted) + ", or let .place give " + name(view.space()));
-    } else if (const std::string why = misplaced(view); !why.empty()) {
+    } else if (const std::string why = view.bytes() != 0 ? misplaced(view) : out_of_reach(wanted); !why.empty()) {
       differ(difference::kind::place, path, "a tensor in " + name(wanted), why);
     }
     const void* const where = object.transient ? nullptr : view.bytes() != 0 ? view.data()

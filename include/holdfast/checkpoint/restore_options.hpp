@@ -43,20 +43,24 @@ struct rename_rule {
 
 /// Where restored tensors shall live: nothing (each stays where it is bound), one memory space for all, `as_saved`, or a
 /// function of (path as bound, place when it was saved), as `map_location` of torch.load. Only a type that owns its memory
-/// and whose traits have `place` can move; for another one any other place is a difference.
+/// and whose traits have `place` can move; for another one any other place is a difference. But one memory space for all leaves
+/// types that only live on the host (counters, generators, std::vector) there.
 class placement {
  public:
   placement() = default;
-  placement(memory_space everywhere) : choose_([everywhere](std::string_view, memory_space) { return everywhere; }) {}
+  placement(memory_space everywhere) : choose_([everywhere](std::string_view, memory_space) { return everywhere; }), for_all_(true) {}
   template <class F>
     requires(std::is_invocable_r_v<memory_space, F, std::string_view, memory_space> && !std::same_as<std::remove_cvref_t<F>, placement>)
   placement(F choose) : choose_(std::move(choose)) {}
 
   explicit operator bool() const noexcept { return static_cast<bool>(choose_); }
   memory_space operator()(std::string_view path, memory_space saved) const { return choose_(path, saved); }
+  /// Whether it is one memory space for all.
+  bool for_all() const noexcept { return for_all_; }
 
  private:
   std::function<memory_space(std::string_view, memory_space)> choose_;
+  bool for_all_ = false;
 };
 
 /// Each tensor where it lived when it was saved.

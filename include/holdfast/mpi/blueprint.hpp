@@ -141,8 +141,8 @@ class basic_blueprint {
   std::vector<placed> small_shards;          ///< that all ranks share and have parts of, by path
   std::vector<placed> small_replicas;        ///< the other small ones, by path
   std::vector<placed> own_large, own_small;  ///< of this rank alone, by path
-  std::vector<std::uint32_t> owners;         ///< by unit: who writes it. Units are the blocks of `large`, in order
-  bool exchanges = false;                    ///< whether an owner needs bytes that another rank holds
+  std::vector<std::uint32_t> owners;         ///< by unit: see `owner` and `exchanged`. Units are the blocks of `large`, in order
+  bool exchanges = false;                    ///< whether any unit is exchanged
 
   // What rank 0 alone knows.
   std::optional<hdf5::basic_layout<X>> layout;
@@ -189,9 +189,15 @@ class basic_blueprint {
     take(comm, m, common, mine, decided);
   }
 
+  /// Who writes a unit, and whether it needs bytes for that which other ranks hold.
+  std::size_t owner(std::uint64_t unit) const { return owners[unit] & ~needs_others; }
+  bool exchanged(std::uint64_t unit) const { return (owners[unit] & needs_others) != 0; }
+
   std::uint64_t unit_bytes(const placed& p, std::uint64_t unit) const { return std::min(digest_block, p.bytes - (unit - p.first_unit) * digest_block); }
 
  private:
+  static constexpr std::uint32_t needs_others = std::uint32_t{1} << 31;
+
   using item = typename holdfast::detail::basic_manifest<X>::item;
   static bool sharded(const item& i) { return i.view.shard() != nullptr; }
 
@@ -285,8 +291,9 @@ class basic_blueprint {
       }
       ++run;
       loads[owner] += end - at;
-      owners.push_back(owner);
-      exchanges = exchanges || (held_by != nullptr && held[owner] * width != end - at);
+      const bool alone = held_by == nullptr || held[owner] * width == end - at;
+      owners.push_back(owner | (alone ? 0 : needs_others));
+      exchanges = exchanges || !alone;
     }
   }
 

@@ -56,8 +56,8 @@ class basic_writing {
     for (const placed& p : plan_.large) {
       const std::uint64_t end = p.first_unit + blocks_in(p.bytes, digest_block);
       for (std::uint64_t u = p.first_unit; u < end; ++u) {
-        const bool mine = plan_.owners[u] == static_cast<std::uint32_t>(comm.rank());
-        if (p.sharded && plan_.exchanges) shards_of_[plan_.owners[u]].push_back({&p, u, digests_.size()});
+        const bool mine = plan_.owner(u) == static_cast<std::size_t>(comm.rank());
+        if (plan_.exchanged(u)) shards_of_[plan_.owner(u)].push_back({&p, u, digests_.size()});
         else if (mine) alone_.push_back({&p, u, digests_.size()});
         if (mine) add(p, u);
       }
@@ -493,7 +493,7 @@ class basic_saver {
       blocks.clear();
     };
     for (const auto& p : plan.large) {
-      for (std::uint64_t u = 0; u < holdfast::detail::blocks_in(p.bytes, holdfast::detail::digest_block); ++u) blocks.push_back(found[plan.owners[p.first_unit + u]].template get<digest>());
+      for (std::uint64_t u = 0; u < holdfast::detail::blocks_in(p.bytes, holdfast::detail::digest_block); ++u) blocks.push_back(found[plan.owner(p.first_unit + u)].template get<digest>());
       close_large(plan.entry_of[p.number]);
     }
     for (const auto& f : plan.of_ranks) {
