@@ -523,7 +523,7 @@ struct entries {
       else if (e.kind == holdfast::entry_kind::tensor) s.bind(e.path, holdfast::tensor_view(e.bytes.data(), e.type, e.extents));
       else if (std::none_of(all.begin(), all.end(), [&](const one& o) { return o.path.starts_with(e.path + "/"); })) s.bind(e.path, empty);
     }
-    holdfast::save(path, s);
+    holdfast::save(path, s, {.durable = false});
   }
 };
 
@@ -846,6 +846,34 @@ BOOST_AUTO_TEST_CASE(cycles_of_pointers_end) {
   for (auto* n : {&a, &same, &longer, &none}) open(*n);
 }
 
+BOOST_AUTO_TEST_CASE(chains_of_pointers_that_are_too_long_for_the_stack_are_errors) {
+  const auto chain = [](int length) {
+    auto first = std::make_shared<node>();
+    for (auto last = first; --length > 0; last = last->next) last->next = std::make_shared<node>();
+    return first;
+  };
+  auto fits = chain(200), longer = chain(201);
+  std::shared_ptr<node> none;
+  file f;
+  f.save(fits).restore(none);
+  std::size_t length = 0;
+  for (auto at = none; at != nullptr; at = at->next) ++length;
+  BOOST_TEST(length == 200u);
+  f.restore(none);
+  require_all(message_of<holdfast::error>([&] { f.save(longer); }), "pointers lead to pointers more than 200 deep", "cereal::defer");
+
+  holdfast::state deep;
+  std::vector<int> values(1000);
+  std::string path = "x";
+  for (int& value : values) deep.bind(path + "/value", value), path += "/next";
+  holdfast::save(f.path(), deep);
+  for (std::shared_ptr<node> fresh : {std::shared_ptr<node>(), chain(3)}) {
+    const std::shared_ptr<node> before = fresh;
+    require_all(f.refusal(fresh, {.missing = holdfast::on_missing::keep}), "pointers lead to pointers more than 200 deep");
+    BOOST_TEST(fresh == before);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_object_that_is_bound_without_its_pointer_can_be_pointed_back_to_where_it_is) {
   auto a = std::make_shared<node>(), b = std::make_shared<node>(), fresh = std::make_shared<node>();
   for (auto* n : {&a, &b}) {
@@ -1065,7 +1093,7 @@ BOOST_AUTO_TEST_CASE(files_with_any_entry_altered_restore_or_are_refused_and_cha
       versioned v;
       holdfast::state s = bind(k, h, p, q, n, v);
       if (filled_in) holdfast::restore(folder / "sound.h5", s);
-      holdfast::save(folder / "before.h5", s);
+      holdfast::save(folder / "before.h5", s, {.durable = false});
       ++tried;
       try {
         holdfast::restore(folder / "altered.h5", s);
@@ -1073,7 +1101,7 @@ BOOST_AUTO_TEST_CASE(files_with_any_entry_altered_restore_or_are_refused_and_cha
       } catch (const mismatch_error& e) {
         ++refused;
         BOOST_TEST(!e.differences().empty());
-        holdfast::save(folder / "after.h5", s);
+        holdfast::save(folder / "after.h5", s, {.durable = false});
         BOOST_TEST((holdfast::compare(folder / "before.h5", folder / "after.h5").empty()));
       }
     }

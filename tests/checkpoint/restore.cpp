@@ -79,12 +79,12 @@ struct holdfast::traits<loading> {
     if (v.saving()) compare();
     if (v.applying()) v.at_once([&](visitor& now) { load(x, now); });
     if (!v.planning()) return;
-    const fit found = v.fits(compare);
+    const fit found = v.fits(true, compare);
     x.found += std::array{"whole ", "partly ", "structure ", "no "}[static_cast<std::size_t>(found)];
     loading stands_in;
     stands_in.throws = x.throws;
     if (found == fit::structure) v.at_once([&](visitor& now) { load(stands_in, now); });
-    else if (found != fit::whole) compare();
+    else if (found == fit::partly) compare();
   }
 };
 template <>

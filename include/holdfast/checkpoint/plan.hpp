@@ -143,7 +143,7 @@ class basic_plan_walk final : public walk {
   }
 
   /// Undoes what an attempt recorded if it shows that something else is to be compared.
-  fit fits(const std::string& path, const std::function<void()>& compare) override {
+  fit fits(const std::string& path, bool undo, const std::function<void()>& compare) override {
     const std::size_t differences = result_.differences.size(), missing = result_.missing.size(), matches = matches_.size(), marks = marks_.size();
     const bool outer = std::exchange(partly_, false);
     ++attempts_;
@@ -157,7 +157,7 @@ class basic_plan_walk final : public walk {
     if (found == fit::whole && !all_taken(path)) found = fit::structure;
     if (found == fit::whole && partly_) found = fit::partly;
     partly_ = partly_ || outer;
-    if (found == fit::whole) return found;
+    if (found == fit::whole || found == fit::no || !undo) return found;
     result_.differences.resize(differences);
     result_.missing.resize(missing);
     matches_.erase(matches_.begin() + static_cast<std::ptrdiff_t>(matches), matches_.end());

@@ -79,7 +79,7 @@ class walk {
   virtual void defer(restore_order, std::function<void()>) {}
 
   /// See the functions of the same names of `visitor`.
-  virtual fit fits(const std::string& /*path*/, const std::function<void()>& compare) {
+  virtual fit fits(const std::string& /*path*/, bool /*undo*/, const std::function<void()>& compare) {
     compare();
     return fit::whole;
   }
@@ -259,11 +259,11 @@ class visitor {
   /// compares the live object with the file; where the file has other parts, an object that stands in for it is restored
   /// `at_once`, which reports what the file lacks; and the live object is restored `at_once` when the plan holds.
   ///
-  /// `fits` calls `compare`, which visits the object, and says whether that is all that the file has here. If it is not, what
-  /// was reported is forgotten.
+  /// `fits` calls `compare`, which visits the object, and says whether that is all that the file has here. With `undo`, what was
+  /// reported is forgotten where the file has other parts, or parts were left out, since something else will be tried.
   template <class F>
-  fit fits(F&& compare) {
-    return pass_.fits(path_, std::forward<F>(compare));
+  fit fits(bool undo, F&& compare) {
+    return pass_.fits(path_, undo, std::forward<F>(compare));
   }
   /// Calls `load` with a visitor for the current path that brings everything it visits to the file's state before it returns,
   /// sizes included. A difference that it meets ends `load` by an exception, and is reported. Does nothing while saving.

@@ -73,6 +73,8 @@ struct cereal_pass {
   std::vector<std::function<void()>> deferred;    ///< by cereal::defer
   std::size_t next = 0;                           ///< of these
   bool deferring = false;                         ///< while they run
+  std::size_t depth = 0;                          ///< pointers that led here
+  bool only_compares = false;                     ///< nothing stands in
   const cereal_pass* outer = nullptr;             ///< while an object stands in for one of these
 
   void run_deferred() {
@@ -82,6 +84,23 @@ struct cereal_pass {
     next = 0;
     deferring = before;
   }
+};
+
+/// Holds one step along a chain of pointers, which takes stack in every pass, and ends in an error before the stack does.
+template <class = void>
+class cereal_step {
+ public:
+  explicit cereal_step(visitor& v) : depth_(v.note<cereal_pass>().depth) {
+    if (depth_ == most)
+      throw error("/" + v.path() + ": pointers lead to pointers more than " + std::to_string(most) + " deep, as in a long list; save what they lead to in a container, with cereal::defer for the pointers");
+    ++depth_;
+  }
+  cereal_step(const cereal_step&) = delete;
+  ~cereal_step() { --depth_; }
+
+ private:
+  static constexpr std::size_t most = 200;
+  std::size_t& depth_;
 };
 
 /// Keeps an object open while it is visited.

@@ -34,13 +34,23 @@ void cereal_plan(visitor& v, bool can_stand_in, Compare&& compare, Load&& load) 
       load(now);
     });
   };
+  if (v.note<cereal_pass>().only_compares) {
+    compare();
+    return;
+  }
   bool decided = false;
-  const fit found = v.fits([&] { decided = compare(); });
-  if (found == fit::whole) return;
-  if (found == fit::no || v.read_only() || !can_stand_in) compare();
-  else if (decided || found == fit::partly) stand_in();
-  else if (const fit loaded = v.fits(stand_in); loaded == fit::partly) stand_in();
-  else if (loaded != fit::whole) compare();  // which has more to say
+  const bool tries = can_stand_in && !v.read_only();
+  const fit found = v.fits(tries, [&] { decided = compare(); });
+  if (found == fit::whole || found == fit::no || !tries) return;
+  if (found == fit::partly || decided) return stand_in();
+  const fit loaded = v.fits(true, stand_in);
+  if (loaded == fit::partly) stand_in();
+  if (loaded != fit::structure) return;
+  cereal_pass& pass = v.note<cereal_pass>();
+  const bool outer = std::exchange(pass.only_compares, true);  // or every object would try what is in it as often as it is tried itself
+  compare();                                                   // which has more to say
+  pass.only_compares = outer;
+  stand_in();  // which has the last word
 }
 
 /// What leads from one path to another: "../../1".
@@ -75,6 +85,7 @@ std::string cereal_referred(std::string path, std::string_view reference) {
 /// Saves what a pointer points to, or compares it with the file; whether its parts follow from other values.
 template <class T>
 bool cereal_save_pointee(const T& x, visitor& v, bool is_shared) {
+  const cereal_step<> step(v);
   cereal_pass& pass = v.note<cereal_pass>();
   const cereal_identity of = cereal_identity_of(x);
   cereal_saver here(v, nullptr, 0);
@@ -254,6 +265,7 @@ void cereal_load_pointer(Pointer& pointer, std::type_identity<T>, visitor& v) {
     case presence::absent: pointer = nullptr; return;
     case presence::present: break;
   }
+  const cereal_step<> step(v);
   cereal_loader archive(v, nullptr, 0);
   if constexpr (is_shared) {
     std::string reference;
