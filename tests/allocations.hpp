@@ -12,11 +12,12 @@
 
 namespace support {
 
-/// Bytes held now, the most since `reset`, and the limit beyond which operator new throws std::bad_alloc.
+/// Bytes held now, the most since `reset`, how often some were taken, and the limit beyond which operator new throws std::bad_alloc.
 class allocations {
  public:
   static std::size_t held() noexcept { return held_; }
   static std::size_t peak() noexcept { return peak_; }
+  static std::size_t taken() noexcept { return taken_; }
   static void reset() noexcept { peak_ = held_.load(); }
   static void limit(std::size_t bytes) noexcept { limit_ = bytes; }
 
@@ -28,6 +29,7 @@ class allocations {
     }
     void* const p = std::malloc(bytes == 0 ? 1 : bytes);
     if (p == nullptr) throw std::bad_alloc();
+    ++taken_;
     held_ += ::malloc_usable_size(p);
     peak_ = std::max(peak_.load(), held_.load());
     return p;
@@ -39,7 +41,7 @@ class allocations {
   }
 
  private:
-  static inline std::atomic<std::size_t> held_{0}, peak_{0}, limit_{std::numeric_limits<std::size_t>::max()};
+  static inline std::atomic<std::size_t> held_{0}, peak_{0}, taken_{0}, limit_{std::numeric_limits<std::size_t>::max()};
 };
 
 }  // namespace support

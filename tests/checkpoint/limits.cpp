@@ -9,6 +9,7 @@
 #include <link.h>
 #include <sys/mman.h>
 
+#include "../allocations.hpp"
 #include "../peak_memory.hpp"
 #include "../support.hpp"
 #include "sample.hpp"
@@ -103,6 +104,24 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(limits)
+
+BOOST_AUTO_TEST_CASE(a_replayed_save_allocates_no_more_for_more_tensors) {
+  const support::folder dir;
+  std::vector<std::size_t> taken;
+  for (const std::size_t n : {100u, 3000u}) {
+    std::vector<float> values(n);
+    state s;
+    for (std::size_t i = 0; i < n; ++i) s.bind("layers/" + std::to_string(i) + "/a_name_that_is_no_short_string", values[i]);
+    saver saver;
+    for (int round = 0; round < 3; ++round) {
+      const std::size_t before = support::allocations::taken();
+      saver.save(dir / "f.h5", s);
+      if (round == 2) taken.push_back(support::allocations::taken() - before);
+    }
+  }
+  std::cout << "a replayed save of 100 tensors allocates " << taken[0] << " times, of 3,000 " << taken[1] << " times\n";
+  BOOST_TEST(taken[1] < taken[0] + 50);  // what grows by doubling
+}
 
 #ifndef HOLDFAST_TEST_SANITIZED  // its handler of signals turns the crashes that are wanted here into reports
 BOOST_AUTO_TEST_CASE(a_process_without_libhdf5_cannot_lay_out_a_file) {

@@ -25,12 +25,16 @@ struct digest {
   /// 32 hexadecimal digits, as `xxh128sum` prints them.
   template <class = void>
   std::string text() const {
-    std::string s(2 * bytes.size(), '0');
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-      s[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-      s[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
+    std::string s;
+    append_to(s);
     return s;
+  }
+  template <class = void>
+  void append_to(std::string& s) const {
+    for (const std::uint8_t byte : bytes) {
+      s += "0123456789abcdef"[byte >> 4];
+      s += "0123456789abcdef"[byte & 15];
+    }
   }
 };
 

@@ -47,7 +47,10 @@ template <class = void>
 std::string digests_text(const std::vector<entry>& entries) {
   std::string text;
   for (const entry& e : entries)
-    if (e.kind == entry_kind::tensor) text.append(e.digest.text()).append("  ").append(e.path).append("\n");
+    if (e.kind == entry_kind::tensor) {
+      e.digest.append_to(text);
+      text.append("  ").append(e.path).append("\n");
+    }
   return text;
 }
 
