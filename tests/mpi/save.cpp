@@ -114,9 +114,9 @@ BOOST_AUTO_TEST_CASE(another_cut_of_the_same_tensors_is_agreed_on_anew) {
   const support::shared_folder folder;
   if (const first_ranks four(4); four) {
     mpi::saver saver(*four);
-    std::vector<float> memory;  // of the part that a rank has, at one place for all cuts
+    std::vector<float> memory;  // of the part that a rank has, one digest block, at one place for all cuts
     for (const int shift : {0, 1, 2, 3}) {
-      piece<float> own(holdfast::detail::shard({4, 100'000}, {(four.rank() + shift) % 4, 0}, {1, 100'000}), 8, true), back(own.part, 8, false);
+      piece<float> own(holdfast::detail::shard({4, 1 << 18}, {(four.rank() + shift) % 4, 0}, {1, 1 << 18}), 8 + static_cast<std::uint64_t>(shift), true), back(own.part, own.number, false);
       memory = own.memory;
       state s, t;
       s.bind("w", sharded(tensor(memory.data(), own.part.extents()), own.part.whole(), own.part.offsets()));
