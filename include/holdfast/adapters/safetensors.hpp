@@ -360,7 +360,7 @@ void export_safetensors(const basic_state<X>& bound, const std::string& path, co
   detail::safetensors::basic_selection<X> chosen(names.entries, options);
   for (auto& s : chosen.tensors) {
     s.view = &manifest.items()[names.origin[static_cast<std::size_t>(s.from - names.entries.data())]].view;
-    require_whole(s.from->path, *s.view);
+    detail::require_whole(s.from->path, *s.view);
     if (s.view->space().kind != host.kind) throw error("/" + s.from->path + ": lives in " + name(s.view->space()) + ", which this program was not built to read from");
   }
   detail::safetensors::write<X>(path, chosen, options, [&](const auto& s, std::uint64_t at, std::span<std::byte> to) {
