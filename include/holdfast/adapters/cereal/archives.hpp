@@ -20,6 +20,7 @@
 
 #include <holdfast/core/views.hpp>
 #include <holdfast/core/visitor.hpp>
+#include <holdfast/types/string.hpp>
 
 namespace cereal {
 template <class T>
