@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "../peak_memory.hpp"
 #include "trainer.hpp"
 
 using cuda_test::joined;

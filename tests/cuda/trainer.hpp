@@ -14,6 +14,7 @@
 #include <holdfast/cuda.hpp>
 #include <holdfast/holdfast.hpp>
 
+#include "../peak_memory.hpp"
 #include "../support.hpp"
 #include "simulator.hpp"
 
@@ -97,8 +98,15 @@ struct trainer {
   }
 };
 
+/// Random schedules that a test tries: fewer where a sanitizer makes each take five times as long.
+#ifdef HOLDFAST_TEST_SANITIZED
+inline constexpr std::size_t most_seeds = 10;
+#else
+inline constexpr std::size_t most_seeds = 50;
+#endif
+
 /// The schedules that a program must be right under.
-inline std::vector<cuda_sim::configuration> schedules(std::size_t seeds = 50) {
+inline std::vector<cuda_sim::configuration> schedules(std::size_t seeds = most_seeds) {
   std::vector<cuda_sim::configuration> all{{.devices = 2, .schedule = cuda_sim::schedule::eager}, {.devices = 2, .schedule = cuda_sim::schedule::lazy}};
   std::mt19937_64 engine(support::seed());
   for (std::size_t i = 0; i < seeds; ++i) all.push_back({.devices = 2, .schedule = cuda_sim::schedule::random, .seed = engine()});
