@@ -7,7 +7,6 @@
 #include <holdfast/checkpoint/preemption_signal.hpp>
 #include <holdfast/checkpoint/restore.hpp>
 #include <holdfast/checkpoint/save.hpp>
-#include <holdfast/core/mdspan.hpp>
 #include <holdfast/core/state.hpp>
 #include <holdfast/core/views.hpp>
 #include <holdfast/types/array.hpp>
