@@ -296,4 +296,18 @@ BOOST_AUTO_TEST_CASE(a_device_that_fails_leaves_the_last_checkpoint) {
   support::require_all(support::message_of<holdfast::error>([&] { holdfast::restore(folder / "a.h5", m.state); }), "on fire", "partly restored");
 }
 
+BOOST_AUTO_TEST_CASE(after_a_save_that_failed_nothing_is_waited_for) {
+  const support::folder folder;
+  fake::engine devices;
+  model m(devices);
+  holdfast::saver saver;
+  BOOST_CHECK_THROW(saver.save_async(folder / "no/such/folder.h5", m.state).wait(), holdfast::io_error);
+  BOOST_TEST(devices.outstanding == 0u);
+  std::vector<float> x = numbers(10);
+  holdfast::state on_host;
+  on_host.bind("x", x);
+  saver.save(folder / "a.h5", on_host);
+  BOOST_TEST(holdfast::checkpoint_file(folder / "a.h5").read<std::vector<float>>("x") == x);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

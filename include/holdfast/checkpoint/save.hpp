@@ -116,8 +116,10 @@ class basic_saver {
     close();
     warn(path, bound);
     prepare(bound, options);
-    meet_devices();
-    write(path, versions_of(*manifest_), options, {});
+    drained([&] {
+      meet_devices();
+      write(path, versions_of(*manifest_), options, {});
+    });
   }
 
   /// As `holdfast::save_async`. At most one save is in the background: `busy` says what to do if one still is. `then`
@@ -132,27 +134,29 @@ class basic_saver {
     warn(path, bound);
     prepare(bound, options);
     const versions now = versions_of(*manifest_);
-    meet_devices();
     const bool whole = options.staging == staging::snapshot;
-    const auto image = whole ? stage(now) : std::span<std::byte>();
     const auto copied = std::make_shared<std::atomic<bool>>(whole);
     const auto tell = [copied] {
       *copied = true;
       copied->notify_all();
     };
-    try {
-      running_ = std::make_shared<detail::background>([this, path, now, options, image, tell, then = std::move(then)] {
-        try {
-          write(path, now, options, image, tell);
-        } catch (...) {
-          tell();
-          throw;
-        }
-        if (then) then();
-      });
-    } catch (const std::system_error& e) {
-      throw io_error(path + ": cannot start the thread that writes it", e.code());
-    }
+    drained([&] {
+      meet_devices();
+      const auto image = whole ? stage(now) : std::span<std::byte>();
+      try {
+        running_ = std::make_shared<detail::background>([this, path, now, options, image, tell, then = std::move(then)] {
+          try {
+            drained([&] { write(path, now, options, image, tell); });
+          } catch (...) {
+            tell();
+            throw;
+          }
+          if (then) then();
+        });
+      } catch (const std::system_error& e) {
+        throw io_error(path + ": cannot start the thread that writes it", e.code());
+      }
+    });
     copied->wait(false);
     return pending_save(running_);
   }
@@ -205,16 +209,14 @@ class basic_saver {
 
   /// Enqueues the copies from devices to the image. What the program's streams are given later comes after them.
   void bring(std::span<std::byte> image, const std::vector<bool>& held) {
-    on_devices([&] {
-      if (!image_.attached()) image_.attach(staging_->lock(image_.memory()));
-      for (std::uint64_t at = 0; at < image.size(); at += io::basic_overlapped_writer<X>::piece_bytes) {
-        copies_.clear();
-        snapshot_->from_devices(at, image.subspan(at, std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, image.size() - at)), held, copies_);
-        if (!copies_.empty()) arrivals_.push_back({.at = at, .number = staging_->to_host(copies_)});
-      }
-      streams_.wait_for(*staging_);
-      snapshot_->stage_strided(image, held, *staging_);
-    });
+    if (!image_.attached()) image_.attach(staging_->lock(image_.memory()));
+    for (std::uint64_t at = 0; at < image.size(); at += io::basic_overlapped_writer<X>::piece_bytes) {
+      copies_.clear();
+      snapshot_->from_devices(at, image.subspan(at, std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, image.size() - at)), held, copies_);
+      if (!copies_.empty()) arrivals_.push_back({.at = at, .number = staging_->to_host(copies_)});
+    }
+    streams_.wait_for(*staging_);
+    snapshot_->stage_strided(image, held, *staging_);
   }
 
   /// Which streams the program's devices work on, and the staging that reads from them: what they hold now.
@@ -223,17 +225,17 @@ class basic_saver {
     for (const auto& i : manifest_->items()) streams_.add(i.view);
     if (streams_.empty()) return;
     if (staging_ == nullptr) staging_ = detail::registered_engine()->staging();
-    on_devices([&] { streams_.are_followed_by(*staging_); });
+    streams_.are_followed_by(*staging_);
   }
 
-  /// After an error nothing is on its way any more when it is thrown on.
+  /// After an error in a save no copy from a device is on its way any more when it is thrown on, to memory that is used again.
   template <class F>
-  void on_devices(F&& work) {
+  void drained(F&& save) {
     try {
-      work();
+      save();
     } catch (...) {
-      staging_.reset();
-      staged_.clear();
+      if (std::exchange(staging_, nullptr)) staged_.clear();
+      arrivals_.clear();
       throw;
     }
   }
@@ -298,38 +300,36 @@ class basic_saver {
     detail::choose_mode(*file, options, end.file_bytes());
     const std::size_t ahead = image.empty() && !streams_.empty() ? std::max<std::size_t>(options.staging_bytes / io::basic_overlapped_writer<X>::piece_bytes, 1) : 0;
     io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset, ahead);
-    on_devices([&] {
-      if (ahead != 0 && !pieces_.attached()) pieces_.attach(staging_->lock(pieces_.memory()));
-      const std::vector<bool> none(ahead != 0 ? layout.entries.size() : 0);
-      std::vector<coming> pieces;  // that devices still copy to
-      const auto write_first = [&] {
-        const coming c = pieces.front();
-        pieces.erase(pieces.begin());
-        if (c.number != 0) staging_->wait(c.number);
-        await(c.at + c.bytes.size());
-        snapshot.fill(c.at, c.bytes, !image.empty(), staging_.get());
-        writer.write(c.at, c.bytes);
-      };
-      std::uint64_t from = 0;
-      for (const hdf5::byte_range& r : there) {
-        while (from < r.begin) {
-          const std::uint64_t n = std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, r.begin - from);
-          coming next{from, image.empty() ? writer.piece().first(n) : image.subspan(from, n)};
-          if (ahead != 0) {
-            copies_.clear();
-            snapshot.from_devices(from, next.bytes, none, copies_);
-            next.number = staging_->to_host(copies_);
-          }
-          pieces.push_back(next);
-          if (pieces.size() > ahead) write_first();
-          from += n;
+    if (ahead != 0 && !pieces_.attached()) pieces_.attach(staging_->lock(pieces_.memory()));
+    const std::vector<bool> none(ahead != 0 ? layout.entries.size() : 0);
+    std::vector<coming> pieces;  // that devices still copy to
+    const auto write_first = [&] {
+      const coming c = pieces.front();
+      pieces.erase(pieces.begin());
+      if (c.number != 0) staging_->wait(c.number);
+      await(c.at + c.bytes.size());
+      snapshot.fill(c.at, c.bytes, !image.empty(), staging_.get());
+      writer.write(c.at, c.bytes);
+    };
+    std::uint64_t from = 0;
+    for (const hdf5::byte_range& r : there) {
+      while (from < r.begin) {
+        const std::uint64_t n = std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, r.begin - from);
+        coming next{from, image.empty() ? writer.piece().first(n) : image.subspan(from, n)};
+        if (ahead != 0) {
+          copies_.clear();
+          snapshot.from_devices(from, next.bytes, none, copies_);
+          next.number = staging_->to_host(copies_);
         }
-        from = r.end;
+        pieces.push_back(next);
+        if (pieces.size() > ahead) write_first();
+        from += n;
       }
-      if (ahead != 0) streams_.wait_for(*staging_);
-      while (!pieces.empty()) write_first();
-      await(end.index_offset);
-    });
+      from = r.end;
+    }
+    if (ahead != 0) streams_.wait_for(*staging_);
+    while (!pieces.empty()) write_first();
+    await(end.index_offset);
     if (copied) copied();
 
     // What depends on the digests of everything else is patched into the metadata, then the metadata is digested; all
