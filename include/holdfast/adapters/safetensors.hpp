@@ -361,7 +361,7 @@ void export_safetensors(const basic_state<X>& bound, const std::string& path, co
   for (auto& s : chosen.tensors) {
     s.view = &manifest.items()[names.origin[static_cast<std::size_t>(s.from - names.entries.data())]].view;
     detail::require_whole(s.from->path, *s.view);
-    if (s.view->space().kind != host.kind) throw error("/" + s.from->path + ": lives in " + name(s.view->space()) + ", which this program was not built to read from");
+    if (s.view->space().kind != host.kind) throw error("/" + s.from->path + ": lives in " + name(s.view->space()) + "; save a checkpoint, and export that file");
   }
   detail::safetensors::write<X>(path, chosen, options, [&](const auto& s, std::uint64_t at, std::span<std::byte> to) {
     const std::size_t item = size_of(s.from->dtype);

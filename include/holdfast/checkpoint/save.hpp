@@ -360,7 +360,7 @@ class basic_saver {
       staged_.clear();
       for (const auto& i : manifest_->items()) {
         detail::require_whole(i.entry.path, i.view);
-        if (const std::string why = detail::misplaced(i.view); !why.empty()) throw error("/" + i.entry.path + ": bound as a tensor in " + name(i.view.space()) + ", but that is " + why);
+        detail::require_in_place(i.entry.path, i.view);
       }
       lay_out(options.key != nullptr);
       snapshot_.emplace(*layout_, *manifest_, options.key);

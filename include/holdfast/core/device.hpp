@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include <holdfast/core/error.hpp>
 #include <holdfast/core/tensor_view.hpp>
 
 namespace holdfast::detail {
@@ -71,11 +72,18 @@ std::string out_of_reach(memory_space space) {
   return registered_engine()->absent(space);
 }
 
+/// Why a tensor's memory is not where its view says; empty if it is.
 template <class = void>
 std::string misplaced(const tensor_view& view) {
   if (view.bytes() == 0) return {};
   if (std::string why = out_of_reach(view.space()); !why.empty()) return why;
   return registered_engine() == nullptr ? std::string() : registered_engine()->misplaced(view);
+}
+
+/// Throws `error` for a tensor whose memory is not where its view says.
+template <class = void>
+void require_in_place(const std::string& path, const tensor_view& view) {
+  if (const std::string why = misplaced(view); !why.empty()) throw error("/" + path + ": bound as a tensor in " + name(view.space()) + ", but that is " + why);
 }
 
 }  // namespace holdfast::detail
