@@ -47,7 +47,7 @@ class basic_streams {
 };
 using streams = basic_streams<void>;
 
-/// A copy in host memory, as it lies, of the stretch of a device's memory that a strided tensor takes.
+/// A copy in host memory, as it lies, of the stretch of a device's memory that a tensor takes.
 template <class>
 struct basic_fetched {
   std::unique_ptr<std::byte[]> memory;
@@ -58,7 +58,7 @@ using fetched = basic_fetched<void>;
 
 template <class X = void>
 basic_fetched<X> fetch(device_staging& by, const tensor_view& of) {
-  std::int64_t low = 0, high = 0;
+  std::int64_t low = 0, high = of.contiguous() ? of.shape().elements() - 1 : 0;
   for (std::size_t i = 0; i < of.strides().size(); ++i) {
     const std::int64_t reach = of.strides()[i] * (of.shape()[i] - 1);
     (reach < 0 ? low : high) += reach;
