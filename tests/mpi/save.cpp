@@ -1,5 +1,8 @@
 #include <holdfast/mpi/save.hpp>
 
+#include <numeric>
+
+#include "../checkpoint/fake_devices.hpp"
 #include "../io/faulty_storage.hpp"
 #include "ranks.hpp"
 
@@ -168,47 +171,6 @@ BOOST_AUTO_TEST_CASE(a_rank_that_fails_at_any_step_fails_all_and_leaves_the_file
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_rank_may_have_nothing_to_write) {
-  const support::shared_folder folder;
-  if (const first_ranks four(4); four) {
-    piece<float> all(holdfast::detail::shard({1000, 300}, {four.rank() == 1 ? 0 : 1000, 0}, {four.rank() == 1 ? 1000 : 0, 300}), 3, true);
-    float x = 1;
-    state s;
-    s.bind("w", all.view()).bind("x", x);
-    support::faulty_storage storage;
-    mpi::save(*four, folder / "a.h5", s, {.storage = &storage});
-    BOOST_TEST(storage.calls().empty() == (four.rank() > 1));
-    if (four.rank() == 0) {
-      piece<float> whole(holdfast::detail::shard({1000, 300}, {0, 0}, {1000, 300}), 3, false);
-      state t;
-      t.bind("w", whole.view());
-      restore(folder / "a.h5", t, {.only = {"w"}});
-      BOOST_TEST(whole.right());
-    }
-    state nothing;
-    mpi::save(*four, folder / "b.h5", nothing);
-    if (four.rank() == 0) checkpoint_file(folder / "b.h5").verify();
-  }
-}
-
-BOOST_AUTO_TEST_CASE(rows_move_hardly_and_every_block_has_one_writer) {
-  const support::shared_folder folder;
-  if (const first_ranks four(4); four) {
-    piece<float> rows(support::part_of(support::cut::rows, 4096, 1024, 4, four.rank()), 1, true), columns(support::part_of(support::cut::columns, 4096, 1024, 4, four.rank()), 2, true);
-    std::vector<float> replica(1 << 22, 1);
-    state s;
-    s.bind("rows", rows.view()).bind("columns", columns.view()).bind("replica", replica);
-    support::faulty_storage storage;
-    mpi::save(*four, folder / "a.h5", s, {.storage = &storage, .io = io::mode::buffered});
-    std::int64_t bytes = 0;
-    for (const auto& c : storage.calls())
-      if (c.what == support::storage_call::kind::write) bytes += static_cast<std::int64_t>(c.bytes);
-    // Of three times 16 MiB each rank writes a quarter, rank 0 the metadata too.
-    BOOST_TEST(bytes >= 12 << 20);
-    BOOST_TEST(bytes < (12 << 20) + 65536);
-  }
-}
-
 BOOST_AUTO_TEST_CASE(a_file_is_sealed_with_a_key_of_all) {
   struct sum final : keyed_digest {
     struct adder final : stream {
@@ -262,6 +224,44 @@ BOOST_AUTO_TEST_CASE(in_the_background_the_state_is_as_of_the_call) {
     saver.close();
     saver.save(folder / "a.h5", t.bound);
     BOOST_TEST(support::names_in(folder.path()).size() == 1u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(tensors_of_devices_are_saved_as_of_the_call) {
+  const support::shared_folder folder;
+  fake::engine devices;
+  if (const first_ranks two(2); two) {
+    const auto numbers = [](std::size_t n, float first) {
+      std::vector<float> v(n);
+      std::iota(v.begin(), v.end(), first);
+      return v;
+    };
+    const std::size_t half = 400'000;  // of a tensor of several blocks
+    fake::array<float> part(devices, 0, numbers(half, static_cast<float>(half) * static_cast<float>(two.rank()))), replica(devices, 1, numbers(300'000, 7)), small(devices, 0, numbers(10, 3));
+    std::vector<float> on_host = numbers(50, 1);
+    state s;
+    s.bind("sharded", sharded(tensor_view(part.data(), {static_cast<std::int64_t>(half)}, {}, gpu(0)), {static_cast<std::int64_t>(2 * half)}, {two.rank() * static_cast<std::int64_t>(half)}));
+    s.bind("replica", replica).bind("small", small).bind("host", on_host);
+    mpi::saver saver(*two);
+    for (const bool background : {false, true}) {
+      pending_save p;
+      if (background) p = saver.save_async(folder / "a.h5", s);
+      else saver.save(folder / "a.h5", s);
+      part.set(numbers(half, -1));
+      replica.set(numbers(300'000, -1));
+      on_host.assign(50, -1.f);
+      p.wait();
+      MPI_Barrier(*two);
+      const checkpoint_file file(folder / "a.h5");
+      file.verify();
+      BOOST_TEST((file.read<std::vector<float>>("sharded") == numbers(2 * half, 0)));
+      BOOST_TEST((file.read<std::vector<float>>("replica") == numbers(300'000, 7)));
+      BOOST_TEST((file.read<std::vector<float>>("small") == numbers(10, 3)));
+      BOOST_TEST((file.read<std::vector<float>>("host") == numbers(50, 1)));
+      MPI_Barrier(*two);
+      mpi::restore(*two, folder / "a.h5", s);
+      BOOST_TEST((part.get() == numbers(half, static_cast<float>(half) * static_cast<float>(two.rank())) && replica.get() == numbers(300'000, 7) && small.get() == numbers(10, 3)));
+    }
   }
 }
 

@@ -1,0 +1,213 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <mpi.h>
+
+#include <holdfast/checkpoint/save.hpp>
+#include <holdfast/core/digest.hpp>
+#include <holdfast/core/tensor_view.hpp>
+#include <holdfast/io/overlapped_writer.hpp>
+#include <holdfast/io/staging_buffer.hpp>
+#include <holdfast/mpi/blueprint.hpp>
+#include <holdfast/mpi/communicator.hpp>
+
+namespace holdfast::mpi::detail {
+
+/// What one rank does of one save: brings the blocks that it owns together, digests and writes them.
+template <class X>
+class basic_writing {
+ public:
+  /// `views` is where this rank's tensors are, in host memory, by item of its manifest.
+  basic_writing(const basic_communicator<X>& comm, const basic_blueprint<X>& plan, const std::vector<tensor_view>& views, const save_options& options)
+      : comm_(comm), plan_(plan), views_(views), options_(options), shards_of_(static_cast<std::size_t>(comm.size())) {
+    for (const placed& p : plan_.large) {
+      const std::uint64_t end = p.first_unit + blocks_in(p.bytes, digest_block);
+      for (std::uint64_t u = p.first_unit; u < end; ++u) {
+        const bool mine = plan_.owner(u) == static_cast<std::size_t>(comm.rank());
+        if (plan_.exchanged(u)) shards_of_[plan_.owner(u)].push_back({&p, u, digests_.size()});
+        else if (mine) alone_.push_back({&p, u, digests_.size()});
+        if (mine) add(p, u);
+      }
+    }
+    for (const placed& p : plan_.own_large)
+      for (std::uint64_t u = 0; u < blocks_in(p.bytes, digest_block); ++u) {
+        alone_.push_back({&p, u, digests_.size()});
+        add(p, u);
+      }
+  }
+
+  /// Bytes that this rank writes before the metadata.
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+  /// Writes this rank's blocks, durably if that is asked for. Null for a rank that has none. Collective: an error is returned, for the ranks to
+  /// agree on, and ends the exchange on all of them.
+  std::exception_ptr write(io::file* file, io::staging_buffer& pieces) {
+    const auto ranks = static_cast<std::size_t>(comm_.size());
+    const std::size_t window = std::clamp<std::size_t>(256 / ranks, 1, 8);
+    std::exception_ptr met;
+    std::optional<io::basic_overlapped_writer<X>> writer;
+    const auto attempt = [&](auto&& work) {
+      if (met) return;
+      try {
+        work();
+      } catch (...) {
+        met = std::current_exception();
+      }
+    };
+    attempt([&] {
+      if (file != nullptr) writer.emplace(*file, pieces, bytes_, window);
+      for (std::size_t n = 0; n < alone_.size(); n += window) write_window(*writer, std::span(alone_).subspan(n, std::min(window, alone_.size() - n)), {});
+    });
+    if (plan_.exchanges && exchange(writer, window, attempt, met)) return met;
+    attempt([&] {
+      if (!writer) return;
+      writer->finish();
+      if (options_.durable) file->sync();
+    });
+    return met;
+  }
+
+  /// Of the blocks that this rank has written: those that all ranks share first, then its own.
+  const std::vector<digest>& digests() const noexcept { return digests_; }
+
+ private:
+  using placed = typename basic_blueprint<X>::placed;
+  struct unit {
+    const placed* of;
+    std::uint64_t number;
+    std::size_t digest;
+    std::uint64_t within() const { return (number - of->first_unit) * digest_block; }
+  };
+  /// What precedes bytes that go to the owner of a block.
+  struct header {
+    std::uint32_t slot;  ///< the block, in the owner's window
+    std::uint32_t at, bytes;
+  };
+
+  void add(const placed& p, std::uint64_t u) {
+    digests_.emplace_back();
+    bytes_ += plan_.unit_bytes(p, u);
+  }
+
+  /// Calls `visit(bytes from the block's begin on, the tensor's elements from, how many)` for what this rank has of a block.
+  template <class F>
+  void for_each_held(const unit& u, F&& visit) const {
+    const tensor_view& view = views_[u.of->item];
+    const std::uint64_t width = size_of(view.dtype()), first = u.within() / width, n = plan_.unit_bytes(*u.of, u.number) / width;
+    if (!u.of->sharded) return visit(std::uint64_t{0}, first, n);
+    view.shard()->for_each(first, first + n, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { visit((at - first) * width, local, count); });
+  }
+
+  /// Windows of blocks in rounds: in each, every rank sends to every owner what it has of that owner's window. Returns whether it
+  /// ended early, because some rank met an error.
+  template <class Attempt>
+  bool exchange(std::optional<io::basic_overlapped_writer<X>>& writer, std::size_t window, const Attempt& attempt, const std::exception_ptr& met) {
+    const auto ranks = shards_of_.size(), me = static_cast<std::size_t>(comm_.rank());
+    std::size_t most = 0;
+    for (const auto& all : shards_of_) most = std::max(most, all.size());
+    std::vector<std::byte> sent, received;
+    std::vector<int> to(2 * ranks), from(2 * ranks), counts(ranks), places(ranks), in_counts(ranks), in_places(ranks);
+    for (std::size_t n = 0; n < most; n += window) {
+      const auto windowed = [&](std::size_t r) { return std::span<const unit>(shards_of_[r]).subspan(std::min(n, shards_of_[r].size()), std::min(window, shards_of_[r].size() - std::min(n, shards_of_[r].size()))); };
+      sent.clear();
+      std::fill(to.begin(), to.end(), 0);
+      attempt([&] {
+        for (std::size_t r = 0; r < ranks; ++r) {
+          const std::size_t begin = sent.size();
+          if (r != me) pack(windowed(r), sent);
+          places[r] = static_cast<int>(begin);
+          to[2 * r] = counts[r] = static_cast<int>(sent.size() - begin);
+        }
+      });
+      for (std::size_t r = 0; r < ranks; ++r) to[2 * r + 1] = met != nullptr;
+      check(MPI_Alltoall(to.data(), 2, MPI_INT, from.data(), 2, MPI_INT, comm_.get()), "MPI_Alltoall");
+      int total = 0;
+      bool failed = met != nullptr;
+      for (std::size_t r = 0; r < ranks; ++r) {
+        failed = failed || from[2 * r + 1] != 0;
+        in_counts[r] = from[2 * r];
+        in_places[r] = std::exchange(total, total + in_counts[r]);
+      }
+      if (failed) return true;
+      received.resize(static_cast<std::size_t>(total));
+      check(MPI_Alltoallv(sent.data(), counts.data(), places.data(), MPI_BYTE, received.data(), in_counts.data(), in_places.data(), MPI_BYTE, comm_.get()), "MPI_Alltoallv");
+      attempt([&] {
+        if (!windowed(me).empty()) write_window(*writer, windowed(me), received);
+      });
+    }
+    return false;
+  }
+
+  void pack(std::span<const unit> window, std::vector<std::byte>& to) const {
+    for (std::size_t slot = 0; slot < window.size(); ++slot) {
+      const tensor_view& view = views_[window[slot].of->item];
+      const std::size_t width = size_of(view.dtype());
+      for_each_held(window[slot], [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) {
+        const header h{static_cast<std::uint32_t>(slot), static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(count * width)};
+        const std::size_t begin = to.size();
+        to.resize(begin + sizeof h + h.bytes);
+        std::memcpy(to.data() + begin, &h, sizeof h);
+        gather(view, local, count, to.data() + begin + sizeof h);
+      });
+    }
+  }
+
+  /// Makes blocks of what this rank has of them and what others sent, digests and writes them.
+  void write_window(io::basic_overlapped_writer<X>& writer, std::span<const unit> window, std::span<const std::byte> received) {
+    struct stretch {
+      std::uint64_t offset;
+      std::span<std::byte> bytes;
+    };
+    std::vector<stretch> stretches;
+    std::vector<std::span<std::byte>> blocks;
+    for (const unit& u : window) {
+      const std::uint64_t offset = u.of->offset + u.within(), n = plan_.unit_bytes(*u.of, u.number);
+      const bool adjacent = !stretches.empty() && stretches.back().offset + stretches.back().bytes.size() == offset && stretches.back().bytes.size() + n <= writer.piece_bytes;
+      if (!adjacent) stretches.push_back({offset, writer.piece().first(0)});
+      auto& bytes = stretches.back().bytes;
+      blocks.emplace_back(bytes.data() + bytes.size(), n);
+      bytes = {bytes.data(), bytes.size() + n};
+      for_each_held(u, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { gather(views_[u.of->item], local, count, blocks.back().data() + at); });
+    }
+    for (unpacker in(received); !in.empty();) {
+      const auto h = in.get<header>();
+      const auto bytes = in.take(h.bytes);
+      std::copy(bytes.begin(), bytes.end(), blocks[h.slot].begin() + h.at);
+    }
+    for (std::size_t n = 0; n < window.size(); ++n) digests_[window[n].digest] = holdfast::detail::digest_of(blocks[n], options_.key);
+    for (const stretch& s : stretches) writer.write(s.offset, s.bytes);
+  }
+
+  const basic_communicator<X>& comm_;
+  const basic_blueprint<X>& plan_;
+  const std::vector<tensor_view>& views_;
+  const save_options& options_;
+  std::vector<unit> alone_;                   // that need nothing of other ranks
+  std::vector<std::vector<unit>> shards_of_;  // that are exchanged, by owner
+  std::vector<digest> digests_;
+  std::uint64_t bytes_ = 0;
+};
+
+/// The digest of a tensor's content, as the index has it.
+template <class X>
+digest content_digest(const tensor_view& view) {
+  holdfast::detail::basic_block_digest<X> d;
+  const std::uint64_t width = size_of(view.dtype()), all = view.bytes() / width, piece = (std::uint64_t{256} << 10) / width;
+  std::vector<std::byte> copy(view.contiguous() ? 0 : piece * width);
+  for (std::uint64_t at = 0; at < all; at += piece) {
+    const std::uint64_t n = std::min(piece, all - at);
+    if (!view.contiguous()) gather(view, at, n, copy.data());
+    d.update(view.contiguous() ? std::span<const std::byte>(view.data() + at * width, n * width) : std::span<const std::byte>(copy).first(n * width));
+  }
+  return holdfast::detail::root_of(d.finish());
+}
+
+}  // namespace holdfast::mpi::detail
