@@ -44,49 +44,8 @@ struct as_found {
   std::string planned, applied;
 };
 
-/// Numbers that code of its own loads, one by one into a variable. It reports what was found while a restore was planned.
-struct loading {
-  std::vector<int> numbers;
-  std::vector<float> weights;
-  std::string found;
-  bool throws = false, asks_for_more = false;
-};
-
 }  // namespace
 
-template <>
-struct holdfast::traits<loading> {
-  static void visit(loading& x, visitor& v) {
-    const auto compare = [&] {
-      int n = static_cast<int>(x.numbers.size());
-      v.transient("n", n);
-      for (int i = 0; i < n; ++i) {
-        int variable = x.numbers[static_cast<std::size_t>(i)];
-        v.transient(std::to_string(i), variable);
-        variable = -1;
-      }
-      v("weights", x.weights);
-    };
-    const auto load = [](loading& into, visitor& now) {
-      int n = -1;
-      now("n", n);
-      into.numbers.clear();
-      for (int i = 0, variable = -1; i < n; ++i, into.numbers.push_back(variable)) now(std::to_string(i), variable);
-      if (into.asks_for_more) now("more", n);
-      now("weights", into.weights);
-      if (into.throws) throw std::runtime_error("will not");
-    };
-    if (v.saving()) compare();
-    if (v.applying()) v.at_once([&](visitor& now) { load(x, now); });
-    if (!v.planning()) return;
-    const fit found = v.fits(true, compare);
-    x.found += std::array{"whole ", "partly ", "structure ", "no "}[static_cast<std::size_t>(found)];
-    loading stands_in;
-    stands_in.throws = x.throws;
-    if (found == fit::structure) v.at_once([&](visitor& now) { load(stands_in, now); });
-    else if (found == fit::partly) compare();
-  }
-};
 template <>
 struct holdfast::traits<as_found> {
   static void visit(as_found& a, visitor& v) {
@@ -476,55 +435,6 @@ BOOST_AUTO_TEST_CASE(hooks_run_before_a_save_and_between_the_state_and_the_gener
   BOOST_TEST(order == "abcd");
   BOOST_TEST(doubled == 4);
   BOOST_TEST(engine() == expected);
-}
-
-BOOST_AUTO_TEST_CASE(a_type_whose_own_code_loads_is_planned_with_an_object_that_stands_in) {
-  const support::folder folder;
-  loading saved{{7, 8, 9}, {1, 2}, {}};
-  const auto bound = [](loading& x) {
-    state s;
-    s.bind("x", x);
-    return s;
-  };
-  save(folder / "a.h5", bound(saved));
-  const auto into = [&](loading& x, const restore_options& options = {}) {
-    state s = bound(x);
-    return restore(folder / "a.h5", s, options);
-  };
-
-  loading same{{0, 0, 0}, {0, 0}, {}}, other{{5}, {}, {}};
-  const restore_report report = into(same);
-  BOOST_TEST((same.numbers == saved.numbers && same.weights == saved.weights && same.found == "whole "));
-  BOOST_TEST(report.restored.size() == 5u);
-  BOOST_TEST(report.bytes == 6 * sizeof(int));
-  BOOST_TEST(report.verified);
-  into(other);
-  BOOST_TEST((other.numbers == saved.numbers && other.weights == saved.weights && other.found == "structure "));
-  const loading before = other;
-  into(other, {.except = {"x/weights"}});
-  BOOST_TEST((other.numbers == saved.numbers && other.found == "structure partly "));
-
-  // Where a part that both have differs, the object is the program's own and stays.
-  loading wider{{5}, {0, 0, 0}, {}};
-  support::require_all(message_of<mismatch_error>([&] { into(wider); }), "/x/weights: expected float32[3], found float32[2]", "nothing was restored");
-  BOOST_TEST((wider.numbers == std::vector<int>{5} && wider.found == "no "));
-  into(wider, {.except = {"x/weights"}});
-  BOOST_TEST((wider.numbers == saved.numbers && wider.weights.size() == 3));
-
-  // What its code throws is found out before anything changes, and what it asks for beyond the plan ends the restore.
-  loading throwing{{5}, {}, {}, true};
-  support::require_all(message_of<mismatch_error>([&] { into(throwing); }), "/x: expected what the program's own code can load, found will not");
-  BOOST_TEST((throwing.numbers == std::vector<int>{5}));
-  loading greedy{{0, 0, 0}, {0, 0}, {}, false, true};
-  support::require_all(message_of<error>([&] { into(greedy); }), "/x/more: expected int32[], found nothing", "partly restored (4 of 5");
-
-  // A variable is copied while it is there; damage is found on the way.
-  support::flip_bit(folder / "a.h5", offset_of(folder / "a.h5", "x/1"));
-  support::require_all(message_of<integrity_error>([&] { into(same); }), "/x/1", "partly restored");
-  loading untouched{{1}, {}, {}};
-  support::require_all(message_of<integrity_error>([&] { into(untouched); }), "/x/1");
-  BOOST_TEST((untouched.numbers == std::vector<int>{1}));
-  support::require_all(message_of<integrity_error>([&] { into(same, {.verify = verify::before}); }), "/x/1");
 }
 
 namespace {
