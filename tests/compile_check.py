@@ -27,6 +27,10 @@ def compile_commands(build):
     return {(pathlib.Path(e["directory"]) / e["file"]).resolve(): e for e in entries}
 
 
+def include_flags(entry):
+    return [w for w in shlex.split(entry["command"]) if w.startswith(("-I", "-isystem"))]
+
+
 def syntax_check(build):
     """A function that checks one file (or arguments) with the flags of tests/odr/first.cpp and returns the finished process."""
     entry = compile_commands(build)[ROOT / "tests/odr/first.cpp"]
@@ -64,15 +68,17 @@ def headers(build):
         test = (ROOT / "tests" / path.relative_to("holdfast")).with_suffix(".cpp")
         if test in built and re.findall(r"#include (.*)", test.read_text())[:1] == [f"<{path}>"]:
             return ""
+        flags = []
         if path.parts[1] in ("adapters", "cuda", "mpi"):
             test = (ROOT / "tests" / path.parts[1] / path.parts[2]).with_suffix(".cpp")
             if test.is_file() and test not in built:
                 return ""  # its library is not part of this build
+            flags = include_flags(built[test]) if test in built else []
         if path.name == "mpi.hpp":
             return ""  # tests/mpi/umbrella.cpp includes it first
         if f"#include <{path}>" in (ROOT / "tests/cuda/program.cu").read_text():
             return ""  # only nvcc compiles what it needs
-        result = check("-I", ROOT / "tests/poison", "-include", header, "-include", header, "-x", "c++", os.devnull)
+        result = check(*flags, "-I", ROOT / "tests/poison", "-include", header, "-include", header, "-x", "c++", os.devnull)
         return f"does not compile alone\n{result.stdout}" if result.returncode else ""
     return check_all(sorted((ROOT / "include/holdfast").rglob("*.hpp")), problem)
 
@@ -101,7 +107,7 @@ def adapters(build):
         if entry:
             headers.append(header)
             flags.append(f"-DWITH_{header.stem.upper()}")
-            flags += [w for w in shlex.split(entry["command"]) if w.startswith(("-I", "-isystem"))]
+            flags += include_flags(entry)
     print("adapters:", *(h.stem for h in headers))
     if not headers:
         return 0
@@ -119,8 +125,7 @@ def adapters(build):
 
 
 def nvcc(build, compiler):
-    words = shlex.split(compile_commands(build)[ROOT / "tests/odr/first.cpp"]["command"])
-    flags = [w.replace("-isystem", "-isystem=") for w in words if w.startswith(("-I", "-isystem"))]
+    flags = [w.replace("-isystem", "-isystem=") for w in include_flags(compile_commands(build)[ROOT / "tests/odr/first.cpp"])]
     result = subprocess.run([compiler, "-std=c++20", "-Werror", "all-warnings", *flags, "-c", str(ROOT / "tests/cuda/program.cu"), "-o", os.devnull], cwd=build, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print(result.stdout)
