@@ -12,6 +12,7 @@
 #include <mpi.h>
 
 #include <holdfast/checkpoint/save.hpp>
+#include <holdfast/checkpoint/save_options.hpp>
 #include <holdfast/core/digest.hpp>
 #include <holdfast/core/tensor_view.hpp>
 #include <holdfast/io/overlapped_writer.hpp>
