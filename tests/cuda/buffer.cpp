@@ -232,33 +232,17 @@ BOOST_AUTO_TEST_CASE(what_a_device_garbles_is_found_by_reading_back) {
   holdfast::save(folder / "a.h5", state);
   // Another stream scribbles over the tensor while it is restored: nothing orders the two.
   const cuda_test::stream other(0);
-  struct scribbler final : holdfast::detail::device_engine {
-    explicit scribbler(std::function<void()> what) : what_(std::move(what)) { holdfast::detail::registered_engine() = this; }
-    ~scribbler() { holdfast::detail::registered_engine() = holdfast::cuda::detail::registered; }
-    struct staging final : holdfast::detail::device_staging {
-      explicit staging(std::function<void()> what) : what_(std::move(what)) {}
-      void follow(holdfast::memory_space s, void* p) override { real_.follow(s, p); }
-      void precede(holdfast::memory_space s, void* p) override { real_.precede(s, p); }
-      std::uint64_t to_host(std::span<const holdfast::detail::device_copy> c) override { return real_.to_host(c); }
-      std::uint64_t to_device(std::span<const holdfast::detail::device_copy> c) override { return real_.to_device(c); }
-      void wait(std::uint64_t n) override { real_.wait(n); }
-      void wait_for_all() override {
-        real_.wait_for_all();
-        what_();
-      }
-      std::shared_ptr<void> lock(std::span<std::byte> m) override { return real_.lock(m); }
-      std::function<void()> what_;
-      holdfast::cuda::detail::staging real_;
-    };
-    std::unique_ptr<holdfast::detail::device_staging> staging() override { return std::make_unique<struct staging>(what_); }
-    std::string misplaced(const holdfast::tensor_view& v) override { return holdfast::cuda::detail::registered->misplaced(v); }
-    std::string absent(holdfast::memory_space s) override { return holdfast::cuda::detail::registered->absent(s); }
-    std::function<void()> what_;
+  struct scribbling final : cuda_test::altered_staging {
+    scribbling(float* at, cudaStream_t on) : to(at), stream(on) {}
+    void wait_for_all() override {
+      altered_staging::wait_for_all();
+      cuda_test::require(cudaMemsetAsync(to, 1, 4, stream));
+      cuda_test::require(cudaStreamSynchronize(stream));
+    }
+    float* to;
+    cudaStream_t stream;
   };
-  const scribbler garbling([&] {
-    cuda_test::require(cudaMemsetAsync(x.data() + 2'000'000, 1, 4, other));
-    cuda_test::require(cudaStreamSynchronize(other));
-  });
+  const cuda_test::altered_engine garbling([&] { return std::make_unique<scribbling>(x.data() + 2'000'000, other); });
   holdfast::restore(folder / "a.h5", state);  // nobody looks
   support::require_all(support::message_of<holdfast::integrity_error>([&] { holdfast::restore(folder / "a.h5", state, {.read_back = true}); }), "/w", "read back from gpu(0)", "partly restored");
 }

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -13,46 +14,35 @@ using cuda_test::trainer;
 
 namespace {
 
-/// The library's staging with one mistake in it.
-class planted final : public holdfast::detail::device_staging {
+enum class mistake { no_wait_for_the_producer,
+                     no_back_edge,
+                     no_wait_for_the_copy,
+                     no_page_lock };
+
+/// The library's staging with one mistake in it, or none.
+class planted final : public cuda_test::altered_staging {
  public:
-  enum class mistake { none,
-                       no_wait_for_the_producer,
-                       no_back_edge,
-                       no_wait_for_the_copy,
-                       no_page_lock };
-  explicit planted(mistake what) : what_(what) {}
+  explicit planted(std::optional<mistake> what) : what_(what) {}
   void follow(holdfast::memory_space space, void* stream) override {
-    if (what_ != mistake::no_wait_for_the_producer) real_.follow(space, stream);
+    if (what_ != mistake::no_wait_for_the_producer) altered_staging::follow(space, stream);
   }
   void precede(holdfast::memory_space space, void* stream) override {
-    if (what_ != mistake::no_back_edge) real_.precede(space, stream);
+    if (what_ != mistake::no_back_edge) altered_staging::precede(space, stream);
   }
-  std::uint64_t to_host(std::span<const holdfast::detail::device_copy> copies) override { return real_.to_host(copies); }
-  std::uint64_t to_device(std::span<const holdfast::detail::device_copy> copies) override { return real_.to_device(copies); }
   void wait(std::uint64_t number) override {
-    if (what_ != mistake::no_wait_for_the_copy) real_.wait(number);
+    if (what_ != mistake::no_wait_for_the_copy) altered_staging::wait(number);
   }
-  void wait_for_all() override { real_.wait_for_all(); }
-  std::shared_ptr<void> lock(std::span<std::byte> memory) override {
-    return what_ == mistake::no_page_lock ? std::make_shared<int>() : real_.lock(memory);
-  }
+  std::shared_ptr<void> lock(std::span<std::byte> memory) override { return what_ == mistake::no_page_lock ? std::make_shared<int>() : altered_staging::lock(memory); }
 
  private:
-  mistake what_;
-  holdfast::cuda::detail::staging real_;
+  std::optional<mistake> what_;
 };
 
-class planting_engine final : public holdfast::detail::device_engine {
- public:
-  explicit planting_engine(planted::mistake what) : what_(what) { holdfast::detail::registered_engine() = this; }
-  ~planting_engine() { holdfast::detail::registered_engine() = holdfast::cuda::detail::registered; }
-  std::unique_ptr<holdfast::detail::device_staging> staging() override { return std::make_unique<planted>(what_); }
-  std::string misplaced(const holdfast::tensor_view& view) override { return holdfast::cuda::detail::registered->misplaced(view); }
-  std::string absent(holdfast::memory_space space) override { return holdfast::cuda::detail::registered->absent(space); }
-
- private:
-  planted::mistake what_;
+/// What the simulator and the file say of saves with a mistake.
+struct findings {
+  bool right = true, refused = false;
+  std::string violations{};
+  std::size_t pageable = 0;
 };
 
 /// A step, a save that the next step does not wait for, and a restore; whether the file holds what the first step wrote.
@@ -97,35 +87,31 @@ BOOST_AUTO_TEST_CASE(training_goes_on_while_a_save_copies) {
 
 BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
   const support::folder folder;
-  using mistake = planted::mistake;
-  for (const mistake what : {mistake::none, mistake::no_wait_for_the_producer, mistake::no_back_edge, mistake::no_page_lock}) {
-    const planting_engine engine(what);
-    bool right = true, refused = false;
-    std::string found;
-    std::size_t pageable = 0;
+  const auto with = [&](std::optional<mistake> what) {
+    const cuda_test::altered_engine engine([what] { return std::make_unique<planted>(what); });
+    findings f;
     for (const auto order : {cuda_sim::schedule::lazy, cuda_sim::schedule::eager}) {
       cuda_sim::reset({.devices = 2, .schedule = order});
       try {
-        right = saved_right(folder / "a.h5", true) && right;
+        f.right = saved_right(folder / "a.h5", true) && f.right;
       } catch (const holdfast::error&) {
-        refused = true;
+        f.refused = true;
       }
-      found += joined(cuda_sim::violations());
-      pageable += cuda_sim::copies().pageable_to_host;
+      f.violations += joined(cuda_sim::violations());
+      f.pageable += cuda_sim::copies().pageable_to_host;
     }
-    switch (what) {
-      case mistake::none: BOOST_TEST((right && !refused && found.empty() && pageable == 0)); break;
-      case mistake::no_wait_for_the_producer: support::require_all(found, "nothing orders", "reads", "kernel"); break;
-      case mistake::no_back_edge: support::require_all(found, "nothing orders", "writes", "kernel"); break;
-      case mistake::no_wait_for_the_copy: break;
-      case mistake::no_page_lock: BOOST_TEST(pageable > 0u); break;
-    }
-  }
+    return f;
+  };
+  const findings none = with({});
+  BOOST_TEST((none.right && !none.refused && none.violations.empty() && none.pageable == 0));
+  support::require_all(with(mistake::no_wait_for_the_producer).violations, "nothing orders", "reads", "kernel");
+  support::require_all(with(mistake::no_back_edge).violations, "nothing orders", "writes", "kernel");
+  BOOST_TEST(with(mistake::no_page_lock).pageable > 0u);
 }
 
 BOOST_AUTO_TEST_CASE(content_that_is_used_before_it_has_come_is_found) {
   const support::folder folder;
-  const planting_engine engine(planted::mistake::no_wait_for_the_copy);
+  const cuda_test::altered_engine engine([] { return std::make_unique<planted>(mistake::no_wait_for_the_copy); });
   const cuda_sim::configuration machine{.devices = 2, .schedule = cuda_sim::schedule::lazy};
   const std::string text = support::told_by_child([&] {
     cuda_sim::reset(machine);

@@ -3,8 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <map>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -112,6 +113,34 @@ inline std::vector<cuda_sim::configuration> schedules(std::size_t seeds = most_s
   for (std::size_t i = 0; i < seeds; ++i) all.push_back({.devices = 2, .schedule = cuda_sim::schedule::random, .seed = engine()});
   return all;
 }
+
+/// The library's staging, of which a test may change a step.
+class altered_staging : public holdfast::detail::device_staging {
+ public:
+  void follow(holdfast::memory_space space, void* stream) override { real_.follow(space, stream); }
+  void precede(holdfast::memory_space space, void* stream) override { real_.precede(space, stream); }
+  std::uint64_t to_host(std::span<const holdfast::detail::device_copy> copies) override { return real_.to_host(copies); }
+  std::uint64_t to_device(std::span<const holdfast::detail::device_copy> copies) override { return real_.to_device(copies); }
+  void wait(std::uint64_t number) override { real_.wait(number); }
+  void wait_for_all() override { real_.wait_for_all(); }
+  std::shared_ptr<void> lock(std::span<std::byte> memory) override { return real_.lock(memory); }
+
+ private:
+  holdfast::cuda::detail::staging real_;
+};
+
+/// In place of the library's engine for as long as it lives: with another staging.
+class altered_engine final : public holdfast::detail::device_engine {
+ public:
+  explicit altered_engine(std::function<std::unique_ptr<altered_staging>()> make) : make_(std::move(make)) { holdfast::detail::registered_engine() = this; }
+  ~altered_engine() { holdfast::detail::registered_engine() = holdfast::cuda::detail::registered; }
+  std::unique_ptr<holdfast::detail::device_staging> staging() override { return make_(); }
+  std::string misplaced(const holdfast::tensor_view& view) override { return holdfast::cuda::detail::registered->misplaced(view); }
+  std::string absent(holdfast::memory_space space) override { return holdfast::cuda::detail::registered->absent(space); }
+
+ private:
+  std::function<std::unique_ptr<altered_staging>()> make_;
+};
 
 inline std::string joined(const std::vector<std::string>& lines) {
   std::string all;
