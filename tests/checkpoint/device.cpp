@@ -296,6 +296,23 @@ BOOST_AUTO_TEST_CASE(a_device_that_fails_leaves_the_last_checkpoint) {
   support::require_all(support::message_of<holdfast::error>([&] { holdfast::restore(folder / "a.h5", m.state); }), "on fire", "partly restored");
 }
 
+BOOST_AUTO_TEST_CASE(no_copy_goes_to_two_tensors) {
+  const support::folder folder;
+  fake::engine devices;
+  // On hardware these may be of two allocations that touch.
+  fake::array<float> both(devices, 0, numbers(2048));
+  holdfast::tensor_view first(both.data(), {1024}, {}, holdfast::gpu(0)), second(both.data() + 1024, {1024}, {}, holdfast::gpu(0));
+  holdfast::state state;
+  state.bind("a", first).bind("b", second);
+  holdfast::save(folder / "a.h5", state);
+  BOOST_TEST(devices.copies == 2u);
+  devices.copies = 0;
+  both.set(numbers(2048, 5.f));
+  holdfast::restore(folder / "a.h5", state);
+  BOOST_TEST(devices.copies == 2u);
+  BOOST_TEST(both.get() == numbers(2048));
+}
+
 BOOST_AUTO_TEST_CASE(after_a_save_that_failed_nothing_is_waited_for) {
   const support::folder folder;
   fake::engine devices;

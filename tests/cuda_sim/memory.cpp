@@ -90,9 +90,9 @@ allocation* allocate(cuda_sim::place where, int device, std::size_t bytes, const
     auto& used = m.used[static_cast<std::size_t>(device)];
     if (room > m.options.memory || used > m.options.memory - room) return nullptr;
     auto& [from, next] = m.arenas[static_cast<std::size_t>(device)];
-    if (room + granule > from + arena_bytes - next) return nullptr;
+    if (room > from + arena_bytes - next) return nullptr;
     a.begin = next;
-    next += room + granule;  // never in contact with its neighbour
+    next += room;  // in contact with its neighbour where the size allows it, as on hardware
     used += room;
   }
   // Small pinned allocations share pages on hardware: nobody should count on a page's alignment.

@@ -405,6 +405,18 @@ BOOST_AUTO_TEST_CASE(past_the_end) {
         "11 bytes reach past the end of allocation #1");
   finds([] {
     setup s;
+    std::byte *one = nullptr, *two = nullptr;
+    good(cudaMallocAsync(reinterpret_cast<void**>(&one), 4096, s.one));
+    good(cudaMallocAsync(reinterpret_cast<void**>(&two), 4096, s.one));
+    BOOST_TEST((one + 4096 == two));
+    BOOST_TEST(cudaMemcpyAsync(one, s.pinned, 8192, cudaMemcpyHostToDevice, s.one) == cudaErrorInvalidValue);
+    good(cudaFreeAsync(one, s.one));
+    good(cudaFreeAsync(two, s.one));
+    good(cudaStreamSynchronize(s.one));
+  },
+        "8192 bytes reach past the end of allocation");
+  finds([] {
+    setup s;
     std::vector<std::byte> mine(8192);
     good(cudaHostRegister(mine.data() + 4096, 4096, cudaHostRegisterDefault));
     BOOST_TEST(cudaMemcpyAsync(s.device, mine.data(), 8192, cudaMemcpyHostToDevice, s.one) == cudaErrorInvalidValue);

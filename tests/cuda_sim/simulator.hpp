@@ -13,7 +13,8 @@
 ///
 /// Where documentation leaves a choice it takes what is worst for the program: only what is promised orders anything. cudaFree, cudaMalloc and copies from
 /// pageable memory may wait on hardware, and order nothing here; cudaStreamSynchronize of the legacy default stream waits for that stream alone; pinned
-/// memory of less than a page is not page-aligned; a batch whose source may be read early reads it at once. A failed device lets what frees, destroys
+/// memory of less than a page is not page-aligned; a batch whose source may be read early reads it at once; allocations touch where their sizes allow it, and
+/// a copy to two of them is an error, as on an H200. A failed device lets what frees, destroys
 /// and waits do so, and all calls return its error.
 ///
 /// What it cannot do: it runs no kernels (a test gives a function and the ranges that it reads and writes), no graphs, stream capture, arrays, textures,

@@ -32,7 +32,7 @@ cudaError_t cudaMemcpyBatchAsync(void* const* to, const void* const* from, const
   for (std::size_t i = 0, k = 0; valid && i < count; ++i) {
     if (k + 1 < kinds && first_of[k + 1] == i) ++k;
     const auto order = attributes[k].srcAccessOrder;
-    valid = order == cudaMemcpySrcAccessOrderStream || order == cudaMemcpySrcAccessOrderDuringApiCall || order == cudaMemcpySrcAccessOrderAny;
+    valid = bytes[i] > 0 && (order == cudaMemcpySrcAccessOrderStream || order == cudaMemcpySrcAccessOrderDuringApiCall || order == cudaMemcpySrcAccessOrderAny);
     copies.push_back({.to = to[i], .from = from[i], .width = bytes[i], .early = order != cudaMemcpySrcAccessOrderStream});
   }
   return valid ? copy_async("cudaMemcpyBatchAsync", copies.data(), copies.size(), stream, PER_THREAD)

@@ -49,7 +49,7 @@ double distance(const std::string& expected, const std::string& found) {
 BOOST_AUTO_TEST_SUITE(gpu_cuda_mlp)
 
 BOOST_AUTO_TEST_CASE(killed_and_resumed_on_a_gpu_it_ends_with_the_same_bits) {
-  run("/usr/bin/python3 " + argument(2) + " " + argument(1) + " --kills 10 --steps 20000 --checkpoint-every 200 -- --device 0");
+  run("/usr/bin/python3 " + argument(2) + " " + argument(1) + " --kills 10 --steps 200000 --checkpoint-every 1000 -- --device 0");
 }
 
 BOOST_AUTO_TEST_CASE(a_run_goes_on_elsewhere) {

@@ -190,7 +190,7 @@ class basic_saver {
 
   /// Enqueues the copies from devices to the image. What the program's streams are given later comes after them.
   void bring(std::span<std::byte> image, const std::vector<bool>& held) {
-    if (!image_.attached()) image_.attach(staging_->lock(image_.memory()));
+    detail::page_lock(*staging_, image_);
     for (std::uint64_t at = 0; at < image.size(); at += io::basic_overlapped_writer<X>::piece_bytes) {
       copies_.clear();
       snapshot_->from_devices(at, image.subspan(at, std::min<std::uint64_t>(io::basic_overlapped_writer<X>::piece_bytes, image.size() - at)), held, copies_);
@@ -281,7 +281,7 @@ class basic_saver {
     detail::choose_mode(*file, options, end.file_bytes());
     const std::size_t ahead = image.empty() && !streams_.empty() ? std::max<std::size_t>(options.staging_bytes / io::basic_overlapped_writer<X>::piece_bytes, 1) : 0;
     io::basic_overlapped_writer<X> writer(*file, pieces_, end.index_offset, ahead);
-    if (ahead != 0 && !pieces_.attached()) pieces_.attach(staging_->lock(pieces_.memory()));
+    if (ahead != 0) detail::page_lock(*staging_, pieces_);
     const std::vector<bool> none(ahead != 0 ? layout.entries.size() : 0);
     std::vector<coming> pieces;  // that devices still copy to
     const auto write_first = [&] {

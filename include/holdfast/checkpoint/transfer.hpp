@@ -51,7 +51,7 @@ class basic_transfers {
       : from_(from), raw_(from.contiguous()), verified_(verified), block_(from.digest_block()), slots_(slots), items_(std::make_unique<item[]>(all.size())) {
     sort(all, [](const transfer& a, const transfer& b) { return a.source->offset < b.source->offset; });
     const std::uint64_t range = range_bytes(block_);
-    std::uint64_t begin = 0, end = 0;
+    std::uint64_t begin = 0, end = 0, most = 0;
     bool grows = false;  // whether the last job is a run that may take more
     for (std::size_t n = 0; n < all.size(); ++n) {
       const entry& e = *all[n].source;
@@ -65,13 +65,14 @@ class basic_transfers {
         items_[n].left = jobs_.size() - before;
         if (jobs_.size() == before) ++done_;
         grows = false;
-      } else if (grows && e.offset >= end && e.offset - end <= most_gap && e.offset + e.bytes - begin <= most_run) {
+      } else if (grows && e.offset >= end && e.offset - end <= most_gap && e.offset + e.bytes - begin <= most) {
         jobs_.back().end = n + 1;
         jobs_.back().bytes = e.offset + e.bytes - begin;
       } else {
         jobs_.push_back({n, n + 1, 0, e.bytes});
         begin = e.offset;
         grows = raw_ != nullptr && e.bytes != 0;
+        most = to_device(all[n]) ? most_run_to_device : most_run;
       }
       end = e.offset + e.bytes;
     }
@@ -91,14 +92,14 @@ class basic_transfers {
 
   /// The most that one job reads, if no tensor has more than `largest` bytes: what a slot must hold.
   static std::uint64_t scratch_bytes(std::uint64_t largest, std::uint64_t block) {
-    return (std::max(std::min(range_bytes(block), largest), most_run) + io::page_bytes - 1) / io::page_bytes * io::page_bytes;
+    return (std::max(std::min(range_bytes(block), largest), most_run_to_device) + io::page_bytes - 1) / io::page_bytes * io::page_bytes;
   }
 
   /// Tensors that were read whole, and verified if they were to be.
   std::size_t done() const noexcept { return done_; }
 
  private:
-  static constexpr std::uint64_t most_range = std::uint64_t{4} << 20, most_run = std::uint64_t{256} << 10, most_gap = std::uint64_t{16} << 10;
+  static constexpr std::uint64_t most_range = std::uint64_t{4} << 20, most_run = std::uint64_t{256} << 10, most_run_to_device = std::uint64_t{1} << 20, most_gap = std::uint64_t{16} << 10;
   static constexpr std::size_t ahead = 4;
 
   static std::uint64_t range_bytes(std::uint64_t block) { return std::max(most_range / block, std::uint64_t{1}) * block; }
@@ -144,6 +145,7 @@ class basic_transfers {
     std::unique_ptr<std::byte[]> memory{};
     std::byte* slot = nullptr;
     std::vector<device_copy> copies{};
+    const tensor_view* last = nullptr;  ///< to which the last of them goes
 
     std::byte* begin() const { return slot != nullptr ? slot : memory.get(); }
   };
@@ -222,18 +224,18 @@ class basic_transfers {
       if (bytes != to.data() + first * width) std::memcpy(to.data() + first * width, bytes, n * width);
       return;
     }
-    if (to_device(t)) return to.dtype() == e.dtype ? add({to.data() + first * width, bytes, n * width, to.space()}, s.copies) : send_converted(bytes, e, to, first, n);
+    if (to_device(t)) return to.dtype() == e.dtype ? add({to.data() + first * width, bytes, n * width, to.space()}, to, s) : send_converted(bytes, e, to, first, n);
     if (to.dtype() == e.dtype) return scatter(bytes, to, first, n);
     const auto converted = std::make_unique_for_overwrite<std::byte[]>(n * size_of(to.dtype()));
     convert(bytes, e.dtype, converted.get(), to.dtype(), n);
     scatter(converted.get(), to, first, n);
   }
 
-  static void add(const device_copy& next, std::vector<device_copy>& copies) {
-    if (!copies.empty() && copies.back().device + copies.back().bytes == next.device && copies.back().host + copies.back().bytes == next.host && copies.back().space == next.space)
-      copies.back().bytes += next.bytes;
-    else
-      copies.push_back(next);
+  /// No copy goes to two tensors, whose memory may touch and yet not be of one allocation.
+  static void add(const device_copy& next, const tensor_view& to, scratch& s) {
+    if (s.last == &to && s.copies.back().device + s.copies.back().bytes == next.device && s.copies.back().host + s.copies.back().bytes == next.host) s.copies.back().bytes += next.bytes;
+    else s.copies.push_back(next);
+    s.last = &to;
   }
 
   void send_converted(const std::byte* bytes, const entry& e, const tensor_view& to, std::uint64_t first, std::uint64_t n) const {

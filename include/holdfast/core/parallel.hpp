@@ -15,7 +15,7 @@ namespace holdfast::detail {
 /// The threads that moving bytes gains from: those of the machine, but no more than a memory bus serves.
 template <class = void>
 unsigned memory_threads() {
-  static const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
+  static const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
   return threads;
 }
 
