@@ -256,22 +256,24 @@ BOOST_AUTO_TEST_CASE(docs_cuda) {
   float* const bias = b.data();
   const std::int64_t step = 12;
   const auto train = [] {};
+  {
 #include <holdfast/cuda.hpp>
 #include <holdfast/holdfast.hpp>
 
-  holdfast::state state;
-  holdfast::cuda::buffer<float> embed({1024, 768}, stream);                                          // memory that holdfast owns, and can move
-  state.bind("model/embed", embed).bind("model/bias", holdfast::cuda::tensor(bias, {768}, stream));  // yours: pointer, shape, stream
+    holdfast::state state;
+    holdfast::cuda::buffer<float> embed({1024, 768}, stream);                                          // memory that holdfast owns, and can move
+    state.bind("model/embed", embed).bind("model/bias", holdfast::cuda::tensor(bias, {768}, stream));  // yours: pointer, shape, stream
 
-  holdfast::checkpoint_directory runs("runs/exp1", {.keep_last = 3});
-  auto pending = runs.save_async(step, state);  // the copies are enqueued
-  train();                                      // goes on meanwhile
-  pending.wait();                               // or let the next save, or close(), do it
+    holdfast::checkpoint_directory runs("runs/exp1", {.keep_last = 3});
+    auto pending = runs.save_async(step, state);  // the copies are enqueued
+    train();                                      // goes on meanwhile
+    pending.wait();                               // or let the next save, or close(), do it
 
-  std::filesystem::rename(runs.latest_valid()->path, "run.h5");
+    std::filesystem::rename(runs.latest_valid()->path, "run.h5");
+  }
   {
     holdfast::state state;
-    buffer moved;
+    buffer embed, moved;
     state.bind("model/embed", embed).bind("model/bias", moved);
     holdfast::restore("run.h5", state, {.place = holdfast::gpu(1)});
     BOOST_TEST((embed.space() == gpu(1) && moved.space() == gpu(1)));
