@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What pages show is compiled and run. Every block of C++ or Python is, word for word but for its indentation, in a source of tests/ or examples/;
-a whole program (pages.py compiles and runs it), a console session (pages.py, or tests/tools/page.py) and format.md (tests/python/format_doc.py)
-are run as they are. Of the commands in sh blocks the scripts and their options must be there.
+a whole program (pages.py compiles and runs it), a console session (pages.py, or tests/tools/page.py), format.md (tests/python/format_doc.py) and
+build files of other projects (tests/consumer) are run as they are. Of the commands in sh blocks the scripts and their options must be there.
 
   blocks.py             tells which blocks nothing checks
   blocks.py --accept    gives blocks that differ from their source by white space alone the source's, which clang-format made
@@ -14,7 +14,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^( *)```(\S*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-RUN_AS_THEY_ARE = {"docs/format.md": {"python"}, "docs/tool.md": {"console"}, "docs/tutorial.md": {"console"}}
+RUN_AS_THEY_ARE = {"docs/format.md": {"python"}, "docs/tool.md": {"console"}, "docs/tutorial.md": {"console"}, "docs/install.md": {"cmake", "ini", "meson"}}
 
 
 def tracked(*patterns):
