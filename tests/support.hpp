@@ -43,6 +43,21 @@ class folder {
   std::filesystem::path path_;
 };
 
+/// A fresh folder that is the current one while this lives, for what pages show: their files have relative names.
+class current_folder {
+ public:
+  current_folder() { std::filesystem::current_path(own_.path()); }
+  current_folder(const current_folder&) = delete;
+  ~current_folder() {
+    std::error_code ignored;
+    std::filesystem::current_path(before_, ignored);
+  }
+
+ private:
+  std::filesystem::path before_ = std::filesystem::current_path();
+  folder own_;
+};
+
 /// Runs `f`, which must throw exactly an `Error` (not one derived from it), and returns its message.
 template <class Error, class F>
 std::string message_of(F&& f) {

@@ -234,4 +234,20 @@ BOOST_AUTO_TEST_CASE(a_run_resumes_bit_for_bit_and_not_without_its_momentum) {
   require_all(forgetful.text(), "/weight");
 }
 
+BOOST_AUTO_TEST_CASE(docs_adapters) {
+  const support::current_folder here;
+#include <holdfast/adapters/eigen.hpp>
+#include <holdfast/holdfast.hpp>
+
+  Eigen::MatrixXf weight(10, 64);
+  holdfast::state state;
+  state.bind("model/weight", weight);
+
+  weight.setConstant(2);
+  holdfast::save("run.h5", state);
+  weight.setZero();
+  holdfast::restore("run.h5", state);
+  BOOST_TEST(weight.sum() == 1280.f);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -232,4 +232,17 @@ BOOST_AUTO_TEST_CASE(changed_files_are_refused_or_read) {
   BOOST_TEST(read > 2u);
 }
 
+BOOST_AUTO_TEST_CASE(docs_safetensors) {
+  const support::current_folder here;
+  std::system("/usr/bin/python3 -c \"import numpy; numpy.savez('weights.npz', bias=numpy.float32([1, 2]))\"");
+  std::vector<float> bias(2);
+  holdfast::state state;
+  state.bind("model/bias", bias);
+#include <holdfast/adapters/npz.hpp>
+
+  holdfast::import_npz("weights.npz", state, {.rename = {{"**", "model/**"}}});
+
+  BOOST_TEST(bias == (std::vector<float>{1, 2}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -150,4 +150,18 @@ BOOST_AUTO_TEST_CASE(the_golden_file_of_version_2_restores) {
   BOOST_TEST((weight == std::vector<float>{0.5f, 1.0f, 1.5f}));
 }
 
+BOOST_AUTO_TEST_CASE(docs_reliability) {
+  const support::current_folder here;
+  const std::string secret = "of sixteen bytes";
+#include <holdfast/adapters/openssl.hpp>
+  const holdfast::seal_key sealed_with = holdfast::hmac_sha256(secret);
+  holdfast::checkpoint_directory runs("runs/exp1", {.keep_last = 3, .key = sealed_with});
+
+  trainer t{3};
+  runs.save(1, t.bound);
+  BOOST_TEST(runs.restore_latest(t.bound)->step == 1);
+  holdfast::checkpoint_directory of_others("runs/exp1");
+  BOOST_CHECK_THROW(of_others.restore_latest(t.bound), integrity_error);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -310,4 +310,21 @@ BOOST_AUTO_TEST_CASE(changed_files_are_refused_or_read) {
   BOOST_TEST(read > 2u);
 }
 
+BOOST_AUTO_TEST_CASE(docs_safetensors) {
+  const support::current_folder here;
+  model of_file, in_program;
+  of_file.fill(7);
+  save("run.h5", of_file.bound);
+  export_safetensors(of_file.bound, "model.safetensors", {.only = {"model/**"}, .rename = {{"model/**", "**"}}});
+  holdfast::state& state = in_program.bound;
+#include <holdfast/adapters/safetensors.hpp>
+
+  holdfast::import_safetensors("model.safetensors", state, {.only = {"model/**"}, .rename = {{"**", "model/**"}}});
+
+  holdfast::export_safetensors(state, "model.safetensors", {.only = {"model/**"}, .rename = {{"model/**", "**"}}});
+  holdfast::export_safetensors(holdfast::checkpoint_file("run.h5"), "model.safetensors", {.only = {"model/**"}, .rename = {{"model/**", "**"}}});
+
+  BOOST_TEST((in_program.contents() == of_file.contents()));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <fstream>
 
@@ -11,6 +12,7 @@
 #include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/loss.h>
+#include <torch/serialize.h>
 
 #include <holdfast/holdfast.hpp>
 
@@ -62,7 +64,7 @@ const std::vector<std::pair<std::string, optimizer_maker>> optimizers{
     {"LBFGS", making<optim::LBFGS>(optim::LBFGSOptions().max_iter(4).history_size(6))},
     {"LBFGS, strong Wolfe", making<optim::LBFGS>(optim::LBFGSOptions().max_iter(3).line_search_fn("strong_wolfe"))},
 };
-const optimizer_maker& adam = optimizers[2].second;
+const optimizer_maker& with_adam = optimizers[2].second;
 
 /// A run, from its own seed; `lr` is only what it starts with.
 struct trainer {
@@ -73,7 +75,7 @@ struct trainer {
   std::int64_t step = 0;
   holdfast::state bound;
 
-  explicit trainer(std::uint64_t seed, const optimizer_maker& make = adam, double lr = 0.02, unsigned step_size = 4, std::int64_t width = 8)
+  explicit trainer(std::uint64_t seed, const optimizer_maker& make = with_adam, double lr = 0.02, unsigned step_size = 4, std::int64_t width = 8)
       : net((default_generator().set_current_seed(seed), std::make_shared<mlp>(width))), optimizer(make(*net, lr)), scheduler(*optimizer, step_size, 0.5) {
     data.set_current_seed(seed + 1);
     bound.bind("model", *net)
@@ -152,7 +154,7 @@ BOOST_AUTO_TEST_CASE(what_is_left_out_is_missed) {
   for (const std::string part : {"model/*.weight", "model/norm.running_mean", "optimizer/state/**", "optimizer/state/*/step", "optimizer/state/*/exp_avg",
                                  "optimizer/state/*/exp_avg_sq", "optimizer/param_groups/0/lr", "scheduler/last_epoch", "scheduler/step_size", "rng/torch", "rng/data"}) {
     BOOST_TEST_CONTEXT(part) {
-      trainer resumed(2, adam, 0.5, 2);
+      trainer resumed(2, with_adam, 0.5, 2);
       restore(dir / "a.h5", resumed.bound, {.except = {part}});
       if (part == "model/norm.running_mean") BOOST_TEST((resumed.train(10) == losses && resumed.contents() != whole.contents()));  // the losses of training do not use it
       else BOOST_TEST((resumed.train(10) != losses));
@@ -238,7 +240,7 @@ BOOST_AUTO_TEST_CASE(moments_never_go_to_another_shape_or_parameter) {
   t.train(3);
   save(dir / "a.h5", t.bound);
   for (const bool stepped : {false, true}) {
-    trainer wider(2, adam, 0.5, 3, 9);
+    trainer wider(2, with_adam, 0.5, 3, 9);
     if (stepped) wider.train(1);
     const std::string before = wider.contents();
     require_all(message_of<mismatch_error>([&] { restore(dir / "a.h5", wider.bound); }), "/model/fc1.weight: expected float32[9, 5], found float32[8, 5]",
@@ -634,6 +636,74 @@ BOOST_AUTO_TEST_CASE(a_run_can_be_saved_in_the_background_and_by_shared_pointer)
   u.bind("model", made);
   restore(dir / "a.h5", u);
   BOOST_TEST((contents(u) == before));
+}
+
+BOOST_AUTO_TEST_CASE(docs_libtorch) {
+  const support::current_folder here;
+  const auto net = std::make_shared<mlp>();
+  optim::Adam adam(net->parameters(), optim::AdamOptions(0.01));
+  optim::StepLR step_lr(adam, 2);
+  std::int64_t step = 3;
+#include <holdfast/adapters/torch.hpp>
+#include <holdfast/holdfast.hpp>
+
+  holdfast::state state;
+  state.bind("model", *net)                                // a torch::nn::Module, ModuleHolder, or shared_ptr to a module
+      .bind("optimizer", holdfast::optimizer(adam, *net))  // SGD, Adam, AdamW, RMSprop, Adagrad, LBFGS
+      .bind("scheduler", step_lr)                          // StepLR, ReduceLROnPlateauScheduler, an LRScheduler of your own
+      .bind("rng/torch", holdfast::default_generator())    // or any torch::Generator
+      .bind("progress/step", step);
+
+  save("run.h5", state);
+  step = 0;
+  restore("run.h5", state);
+  BOOST_TEST(step == 3);
+}
+
+using network = mlp;
+
+void move_from_torch_save(std::shared_ptr<network> net, torch::optim::Adam& adam) {
+  torch::load(net, "model.pt");
+  torch::load(adam, "optimizer.pt");
+
+  holdfast::state state;
+  state.bind("model", *net).bind("optimizer", holdfast::optimizer(adam, *net));
+  holdfast::save("run.h5", state);
+}
+
+BOOST_AUTO_TEST_CASE(docs_moving) {
+  const support::current_folder here;
+  const auto saved = std::make_shared<mlp>(), net = std::make_shared<mlp>();
+  optim::Adam of_saved(saved->parameters()), adam(net->parameters());
+  saved->forward(torch::ones({4, 5})).sum().backward();
+  of_saved.step();
+  torch::save(saved, "model.pt");
+  torch::save(of_saved, "optimizer.pt");
+  move_from_torch_save(net, adam);
+  const checkpoint_file file("run.h5");
+  const at::Tensor weight = saved->fc1->weight.detach();
+  BOOST_TEST(std::memcmp(file.map<float>("model/fc1.weight").data(), weight.data_ptr<float>(), static_cast<std::size_t>(weight.numel()) * sizeof(float)) == 0);
+  BOOST_TEST(file.read<std::int64_t>("optimizer/state/fc1.weight/step") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(docs_libtorch_of_several) {
+  const support::current_folder here;
+  const auto net = std::make_shared<mlp>();
+  nn::Linear encoder(3, 2), decoder(2, 3);
+  at::Tensor temperature = torch::ones({1}, torch::requires_grad());
+  std::vector<at::Tensor> parameters = encoder->parameters(), others = net->parameters();
+  for (const at::Tensor& p : decoder->parameters()) parameters.push_back(p);
+  others.push_back(temperature);
+  optim::Adam both(parameters), scaled(others);
+  holdfast::state state;
+
+  state.bind("optimizer/autoencoder", holdfast::optimizer(both, {{"encoder", *encoder}, {"decoder", *decoder}}));  // names: encoder.weight, …
+  state.bind("optimizer/scaled", holdfast::optimizer(scaled, {{"", *net}, {"temperature", temperature}}));         // a tensor that is in no module
+
+  save("run.h5", state);
+  const checkpoint_file file("run.h5");
+  BOOST_TEST(file.read<std::string>("optimizer/autoencoder/param_groups/0/params") == "encoder.weight\nencoder.bias\ndecoder.weight\ndecoder.bias");
+  require_all(file.read<std::string>("optimizer/scaled/param_groups/0/params"), "fc1.weight\n", "\ntemperature");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -247,4 +247,38 @@ BOOST_AUTO_TEST_CASE(what_a_device_garbles_is_found_by_reading_back) {
   support::require_all(support::message_of<holdfast::integrity_error>([&] { holdfast::restore(folder / "a.h5", state, {.read_back = true}); }), "/w", "read back from gpu(0)", "partly restored");
 }
 
+BOOST_AUTO_TEST_CASE(docs_cuda) {
+  const support::current_folder here;
+  cuda_sim::reset({.devices = 2, .schedule = cuda_sim::schedule::lazy});
+  const cuda_test::stream stream(0);
+  buffer b({768}, stream);
+  fill(b, 5);
+  float* const bias = b.data();
+  const std::int64_t step = 12;
+  const auto train = [] {};
+  {
+#include <holdfast/cuda.hpp>
+#include <holdfast/holdfast.hpp>
+
+    holdfast::state state;
+    holdfast::cuda::buffer<float> embed({1024, 768}, stream);                                          // memory that holdfast owns, and can move
+    state.bind("model/embed", embed).bind("model/bias", holdfast::cuda::tensor(bias, {768}, stream));  // yours: pointer, shape, stream
+
+    holdfast::checkpoint_directory runs("runs/exp1", {.keep_last = 3});
+    auto pending = runs.save_async(step, state);  // the copies are enqueued
+    train();                                      // goes on meanwhile
+    pending.wait();                               // or let the next save, or close(), do it
+
+    std::filesystem::rename(runs.latest_valid()->path, "run.h5");
+  }
+  {
+    holdfast::state state;
+    buffer embed, moved;
+    state.bind("model/embed", embed).bind("model/bias", moved);
+    holdfast::restore("run.h5", state, {.place = holdfast::gpu(1)});
+    BOOST_TEST((embed.space() == gpu(1) && moved.space() == gpu(1)));
+    BOOST_TEST(content(moved) == expected(768, 5), boost::test_tools::per_element());
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,8 +1,10 @@
 // The blocks of docs/guides/cereal.md, word for word (blocks.py holds them to it), and what the page says of them.
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include <cereal/archives/binary.hpp>
 #include <cereal/types/string.hpp>
 #include <cereal/types/vector.hpp>
 
@@ -49,7 +51,19 @@ struct trainer {
   }
 };
 
+#include "../adapters/h5py.hpp"
 #include "../support.hpp"
+
+template <class Trainer>
+void move_from_cereal(Trainer& run) {
+  std::ifstream old("run.cereal", std::ios::binary);
+  cereal::BinaryInputArchive archive(old);
+  archive(run);
+
+  holdfast::state state;
+  state.bind("run", run);
+  holdfast::save("run.h5", state);
+}
 
 BOOST_AUTO_TEST_CASE(the_page_is_true) {
   const support::folder folder;
@@ -76,4 +90,20 @@ BOOST_AUTO_TEST_CASE(the_page_is_true) {
   const std::vector<std::string> shown{"trainer/layers", "trainer/layers/0/bias", "trainer/layers/0/weight", "trainer/layers/1/bias", "trainer/layers/1/weight", "trainer/update/cereal_class_version",
                                        "trainer/update/exp_avg", "trainer/update/exp_avg_sq", "trainer/update/polymorphic_name", "trainer/update/rate", "trainer/update/warmup"};
   BOOST_TEST((names == shown));
+  BOOST_TEST(true_in_h5py(path, "f['trainer/layers/1/weight'][:].tolist() == [1, 2] and f['trainer/update/polymorphic_name'][()] == b'adam'"));
+}
+
+BOOST_AUTO_TEST_CASE(docs_moving) {
+  const support::current_folder here;
+  trainer run, read;
+  run.layers.resize(2);
+  run.layers[1].weight = {1, 2};
+  run.update = std::make_shared<adam>();
+  {
+    std::ofstream out("run.cereal", std::ios::binary);
+    cereal::BinaryOutputArchive archive(out);
+    archive(run);
+  }
+  move_from_cereal(read);
+  BOOST_TEST(true_in_h5py("run.h5", "f['run/layers/1/weight'][:].tolist() == [1, 2]"));
 }

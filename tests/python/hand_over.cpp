@@ -69,7 +69,11 @@ int main(int count, char** arguments) try {
       return loss;
     });
   };
-  if (count > 3 && !holdfast::restore(arguments[3], state, {.trust = holdfast::trust::foreign}).verified) throw holdfast::error("restored, and not verified");
+  if (count > 3) {
+    const std::string path = arguments[3];
+    const holdfast::restore_report report = holdfast::restore(path, state, {.trust = holdfast::trust::foreign});
+    if (!report.verified) throw holdfast::error(path + " has no digests");  // those that Python wrote
+  }
   while (step < 5) train_once();
   holdfast::save(out, state, {.step = step});
   while (step < 15) std::printf("%08x\n", std::bit_cast<std::uint32_t>(train_once().item<float>()));

@@ -1,6 +1,9 @@
 """A run goes from libtorch to PyTorch, and from PyTorch to libtorch: parameters, buffers and moments are equal at the hand-over bit by
 bit, and so are the next ten losses, where both run the same kernels."""
 
+import contextlib
+import io
+import os
 import sys
 
 import h5py
@@ -130,6 +133,31 @@ class HandOver(programs.Case):
                 expected = run.losses(10)
                 if SAME_KERNELS:
                     self.assertEqual(found, expected)
+
+    def test_docs_guides_python(self):
+        """The blocks of docs/guides/python.md, beside a run.h5."""
+        before = os.getcwd()
+        os.chdir(self.folder)
+        self.addCleanup(os.chdir, before)
+        saved = Run("Adam", seed=4)
+        model, optimizer, step = saved.model, saved.optimizer, 5
+        saved.losses(step)
+
+        holdfast.from_state_dict("run.h5", model=model, optimizer=optimizer, progress={"step": step}, step=step)
+
+        def take_up(model, optimizer):
+            import holdfast
+
+            model.load_state_dict(holdfast.to_state_dict("run.h5"))
+            optimizer.load_state_dict(holdfast.optimizer_state_dict("run.h5"))
+            print(holdfast.inspect("run.h5"))  # a table of path, dtype, shape
+            holdfast.verify("run.h5")  # every digest; raises IntegrityError
+
+        taken, printed = Run("Adam", seed=5), io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            take_up(taken.model, taken.optimizer)
+        self.assertRegex(printed.getvalue(), r"model/fc1.weight +float32")
+        self.assertEqual(taken.losses(3), saved.losses(3))
 
     def test_another_order_of_parameters(self):
         path = self.folder / "order.h5"

@@ -20,6 +20,7 @@ namespace holdfast {
 
 /// The archives that cereal functions meet, for functions that treat archives differently.
 using cereal_output_archive = detail::cereal_saver;
+/// The archive of a restore.
 using cereal_input_archive = detail::cereal_loader;
 
 namespace detail {

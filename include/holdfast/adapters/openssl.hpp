@@ -75,6 +75,7 @@ inline seal_key hmac_sha256(std::span<const std::byte> key) {
   if (key.size() < 16) throw error("hmac_sha256: a key of " + std::to_string(key.size()) + " bytes, expected at least 16");
   return std::make_shared<detail::hmac_sha256_digest>(key);
 }
+/// The same of a key in a string.
 inline seal_key hmac_sha256(std::string_view key) { return hmac_sha256(std::as_bytes(std::span(key))); }
 
 }  // namespace holdfast

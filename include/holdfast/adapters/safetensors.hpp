@@ -33,9 +33,9 @@ namespace holdfast {
 /// What `export_safetensors` writes. Patterns are those of `restore_options`, and name paths as the state or checkpoint has
 /// them; `rename` gives from there to the names in the file.
 struct safetensors_options {
-  std::vector<std::string> only{};
-  std::vector<std::string> except{};
-  std::vector<rename_rule> rename{};
+  std::vector<std::string> only{};                ///< patterns of what to write; empty: everything
+  std::vector<std::string> except{};              ///< patterns of what to leave out
+  std::vector<rename_rule> rename{};              ///< the first that matches counts
   std::map<std::string, std::string> metadata{};  ///< for the header's `__metadata__`, as {"format", "pt"}
   io::replace existing = io::replace::yes;        ///< whether a file of that name may be replaced
   io::storage* storage = nullptr;                 ///< where to write; null: the operating system's files

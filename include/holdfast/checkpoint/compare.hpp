@@ -18,7 +18,7 @@ namespace holdfast {
 
 /// How one path of two checkpoints differs.
 struct tensor_difference {
-  std::string path{};
+  std::string path{};                   ///< in both files
   std::string expected{};               ///< in the first file: a dtype and shape, or the first element that differs
   std::string found{};                  ///< in the second
   std::uint64_t elements = 0;           ///< that differ in their bits; 0 where dtype, shape or presence differ

@@ -27,9 +27,9 @@ namespace holdfast {
 /// Which checkpoints of a directory are kept when a new one is durable: the newest `keep_last`, the `keep_best` with the
 /// lowest metric, and every one whose step is a multiple of `keep_every` (0: none).
 struct retention {
-  int keep_last = 1;
-  int keep_best = 0;
-  std::int64_t keep_every = 0;
+  int keep_last = 1;                  ///< the newest; the one just saved is always kept
+  int keep_best = 0;                  ///< those with the best metric, of those that have one; 0: none
+  std::int64_t keep_every = 0;        ///< every one whose step is a multiple of it; 0: none
   bool higher_is_better = false;      ///< for `keep_best`: whether the metric is one to maximise
   io::storage* storage = nullptr;     ///< where to write; null: the operating system's files
   seal_key key{};                     ///< of every checkpoint, as in `save_options` and `restore_options`
@@ -41,30 +41,30 @@ struct retention {
 
 /// What a run knows about the checkpoint it saves.
 struct save_note {
-  std::optional<double> metric{};
+  std::optional<double> metric{};  ///< for `keep_best`, kept in the file
 };
 
 /// A checkpoint that was not taken, and why.
 struct rejected_checkpoint {
-  std::string path;
-  std::string reason;
+  std::string path;    ///< of the file
+  std::string reason;  ///< the error that reading it gave
 };
 
 /// A checkpoint of a directory as its trailer describes it; its content has not been verified.
 struct checkpoint_info {
-  std::int64_t step = -1;
-  std::string path{};
-  std::optional<double> metric{};
-  std::uint64_t bytes = 0;
+  std::int64_t step = -1;                        ///< as the file's name has it
+  std::string path{};                            ///< of the file
+  std::optional<double> metric{};                ///< that it was saved with
+  std::uint64_t bytes = 0;                       ///< size of the file
   std::chrono::system_clock::time_point time{};  ///< when it was written
   std::string damage{};                          ///< why it cannot be one that is whole; empty if nothing speaks against it
 };
 
 /// What `restore_latest` took.
 struct found {
-  std::int64_t step = -1;
-  std::string path{};
-  restore_report report{};
+  std::int64_t step = -1;                       ///< that it was saved under
+  std::string path{};                           ///< of the file
+  restore_report report{};                      ///< what the restore did
   std::vector<rejected_checkpoint> rejected{};  ///< newer ones that are damaged, newest first
 };
 
@@ -139,6 +139,7 @@ class basic_checkpoint_directory {
     storage_.make_folder(path_);
   }
 
+  /// The folder, as it was given.
   const std::string& path() const noexcept { return path_; }
 
   /// Saves the state under this step, durably, then deletes what retention lets go. A checkpoint of that step, which a
@@ -229,6 +230,7 @@ class basic_checkpoint_directory {
     }
   }
 
+  /// Where the checkpoint of a step is, or would be.
   std::string path_of(std::int64_t step) const {
     std::string digits = std::to_string(step);
     return path_ + "/" + prefix + std::string(digits.size() < 12 ? 12 - digits.size() : 0, '0') + digits + suffix;
@@ -341,6 +343,7 @@ class basic_checkpoint_directory {
   std::shared_ptr<void> lease_, spare_;
   basic_saver<X> saver_;  // last: it ends its work first, which uses the others
 };
+/// The directory of checkpoints of a program of one process.
 using checkpoint_directory = basic_checkpoint_directory<void>;
 
 }  // namespace holdfast

@@ -21,10 +21,12 @@ class basic_checkpoint_file {
   /// Throws `io_error`, `format_error` or `integrity_error` for a file that is not a whole checkpoint. Reading one path
   /// reads and verifies what tells of it; damage to other parts of the index is found by what asks for all entries.
   explicit basic_checkpoint_file(const std::string& path, trust trusted = trust::sealed_only, const seal_key& key = {}) : reader_(detail::open_reader(path, trusted, nullptr, key, true)) {}
+  /// Over a reader that is open.
   explicit basic_checkpoint_file(std::unique_ptr<hdf5::reader> opened) : reader_(std::move(opened)) {}
 
   /// All paths, sorted; every name of shared data is there.
   const std::vector<entry>& entries() const& { return reader_->entries(); }
+  /// A copy, where the file is a temporary.
   std::vector<entry> entries() && { return reader_->entries(); }
   /// Whether there is a tensor, or a group, of that path.
   bool contains(std::string_view path) const {
@@ -34,8 +36,11 @@ class basic_checkpoint_file {
     const auto at = std::lower_bound(all.begin(), all.end(), std::string(path) + "/", [](const entry& e, const std::string& p) { return e.path < p; });
     return at != all.end() && detail::within(at->path, path);
   }
+  /// The step that it was saved with; -1 if none.
   std::int64_t step() const noexcept { return reader_->step(); }
+  /// The metric that it was saved with; NaN if none.
   double metric() const noexcept { return reader_->metric(); }
+  /// Whether it is as holdfast wrote it, and read by its own index.
   bool sealed() const noexcept { return reader_->sealed(); }
   /// What it reads with: for what else the library makes of a checkpoint.
   const hdf5::reader& reader() const noexcept { return *reader_; }
@@ -95,6 +100,7 @@ class basic_checkpoint_file {
 
   std::unique_ptr<hdf5::reader> reader_;
 };
+/// A checkpoint open for reading.
 using checkpoint_file = basic_checkpoint_file<void>;
 
 }  // namespace holdfast

@@ -28,21 +28,23 @@ namespace holdfast {
 
 /// What a restore would do, decided without touching anything.
 struct plan {
+  /// A path that would be restored.
   struct item {
     std::string path;       ///< as bound
     std::string from;       ///< in the file
     holdfast::dtype dtype;  ///< in the file
-    holdfast::shape shape;
-    std::uint64_t bytes;
-    bool converts;  ///< to another dtype
+    holdfast::shape shape;  ///< in the file
+    std::uint64_t bytes;    ///< in the file
+    bool converts;          ///< to another dtype
   };
-  std::string file;
-  bool sealed = false;
-  std::vector<item> restored;
+  std::string file;                     ///< its name
+  bool sealed = false;                  ///< whether it is as holdfast wrote it
+  std::vector<item> restored;           ///< what would be
   std::vector<std::string> missing;     ///< bound, not in the file, and kept as they are
   std::vector<std::string> unexpected;  ///< in the file, not bound, and ignored
   std::vector<difference> differences;  ///< why the restore would throw `mismatch_error`; empty if it would not
 
+  /// Whether the restore would not throw.
   bool ok() const noexcept { return differences.empty(); }
 };
 

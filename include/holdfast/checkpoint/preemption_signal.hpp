@@ -27,6 +27,7 @@ namespace holdfast {
 template <class>
 class basic_preemption_signal {
  public:
+  /// Handles the signals from now on. Throws `error` if there is another such object, and `io_error` if a signal cannot be handled.
   explicit basic_preemption_signal(std::initializer_list<int> signals = {SIGTERM, SIGUSR1}) {
     if (taken_.exchange(true)) throw error("preemption_signal: there is one already in this process; share it");
     number_ = 0;
@@ -84,6 +85,7 @@ class basic_preemption_signal {
   };
   std::vector<handler> before_;
 };
+/// The flag of a loop that its machine will be taken away.
 using preemption_signal = basic_preemption_signal<void>;
 
 }  // namespace holdfast

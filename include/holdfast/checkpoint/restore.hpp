@@ -24,7 +24,7 @@ namespace holdfast {
 
 /// What a restore did.
 struct restore_report {
-  std::string file{};
+  std::string file{};                     ///< its name
   std::int64_t step = -1;                 ///< the step the file was saved with; -1 if none
   bool sealed = false;                    ///< whether the file was as holdfast wrote it
   bool verified = false;                  ///< whether every restored tensor had a digest and it was compared

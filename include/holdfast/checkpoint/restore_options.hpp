@@ -48,12 +48,16 @@ struct rename_rule {
 class placement {
  public:
   placement() = default;
+  /// One memory space for all that can move.
   placement(memory_space everywhere) : choose_([everywhere](std::string_view, memory_space) { return everywhere; }), for_all_(true) {}
+  /// A function of (path as bound, place when it was saved).
   template <class F>
     requires(std::is_invocable_r_v<memory_space, F, std::string_view, memory_space> && !std::same_as<std::remove_cvref_t<F>, placement>)
   placement(F choose) : choose_(std::move(choose)) {}
 
+  /// Whether anything is to move.
   explicit operator bool() const noexcept { return static_cast<bool>(choose_); }
+  /// Where a tensor goes.
   memory_space operator()(std::string_view path, memory_space saved) const { return choose_(path, saved); }
   /// Whether it is one memory space for all.
   bool for_all() const noexcept { return for_all_; }
@@ -71,17 +75,17 @@ inline memory_space as_saved(std::string_view /*path*/, memory_space saved) { re
 /// is empty) and none of `except`; what is not selected is neither missing nor unexpected and stays as it is. A pattern
 /// of `only` or `rename` that matches nothing is an error, since it is most likely misspelt.
 struct restore_options {
-  std::vector<std::string> only{};
-  std::vector<std::string> except{};
-  std::vector<rename_rule> rename{};
-  on_missing missing = on_missing::error;
-  on_unexpected unexpected = on_unexpected::error;
-  holdfast::cast cast = holdfast::cast::refuse;
-  placement place{};
-  holdfast::verify verify = holdfast::verify::during;
-  holdfast::trust trust = holdfast::trust::sealed_only;
-  seal_key key{};          ///< only a file that was sealed with this key is read; null: only files sealed without one
-  bool read_back = false;  ///< what arrived in the memory of a GPU is copied back and its digest compared, but for shards, of which the file has none
+  std::vector<std::string> only{};                       ///< patterns of what to restore; empty: everything
+  std::vector<std::string> except{};                     ///< patterns of what to leave as it is
+  std::vector<rename_rule> rename{};                     ///< the first that matches a path of the file counts
+  on_missing missing = on_missing::error;                ///< of what is bound and not in the file
+  on_unexpected unexpected = on_unexpected::error;       ///< of what is in the file and not bound
+  holdfast::cast cast = holdfast::cast::refuse;          ///< whether other element types are converted
+  placement place{};                                     ///< where tensors shall live; empty: where they are bound
+  holdfast::verify verify = holdfast::verify::during;    ///< when digests are compared
+  holdfast::trust trust = holdfast::trust::sealed_only;  ///< which files may be read
+  seal_key key{};                                        ///< only a file that was sealed with this key is read; null: only files sealed without one
+  bool read_back = false;                                ///< what arrived in the memory of a GPU is copied back and its digest compared, but for shards, of which the file has none
 };
 
 }  // namespace holdfast

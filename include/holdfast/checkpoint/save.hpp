@@ -378,6 +378,7 @@ class basic_saver {
   std::unique_ptr<detail::device_staging> staging_;  // after the memory that it copies to
   std::shared_ptr<detail::background> running_;      // last: it uses the others until it ends
 };
+/// What saves one state again and again.
 using saver = basic_saver<void>;
 
 /// Saves everything bound as one HDF5 file at `path`, replacing a file of that name. The file is durable and visible

@@ -75,6 +75,7 @@ using background = basic_background<void>;
 class pending_save {
  public:
   pending_save() = default;
+  /// Of work that has begun.
   explicit pending_save(std::shared_ptr<detail::background> work) : work_(std::move(work)) {}
   /// The same save, which keeps `owner` alive until it has ended.
   pending_save(const pending_save& of, std::shared_ptr<void> owner) : work_(std::move(owner), of.work_.get()) {}

@@ -15,6 +15,7 @@ namespace holdfast {
 enum class staging { snapshot,
                      stream_through };
 
+/// How a checkpoint is saved, and what is noted in it.
 struct save_options {
   std::int64_t step = -1;                                    ///< of the training run, kept in the trailer and at /holdfast/step; -1: not given
   double metric = std::numeric_limits<double>::quiet_NaN();  ///< kept in the trailer; NaN: not given

@@ -19,7 +19,7 @@ namespace holdfast {
 /// A 128-bit XXH3 digest, in xxHash's canonical (big-endian) byte order. It tells accidents from intact data; it is no
 /// protection against someone who can write the file.
 struct digest {
-  std::array<std::uint8_t, 16> bytes{};
+  std::array<std::uint8_t, 16> bytes{};  ///< the most significant first
   friend bool operator==(const digest&, const digest&) = default;
 
   /// 32 hexadecimal digits, as `xxh128sum` prints them.
@@ -29,6 +29,7 @@ struct digest {
     append_to(s);
     return s;
   }
+  /// Appends `text()`.
   template <class = void>
   void append_to(std::string& s) const {
     for (const std::uint8_t byte : bytes) {
@@ -47,11 +48,13 @@ class keyed_digest {
   class stream {
    public:
     virtual ~stream() = default;
+    /// Takes the next bytes.
     virtual void update(std::span<const std::byte> bytes) = 0;
     /// The code of everything since the start; the stream is then at a new start.
     virtual digest finish() = 0;
   };
   virtual ~keyed_digest() = default;
+  /// A stream at its start. Called by several threads at once.
   virtual std::unique_ptr<stream> start() const = 0;
 };
 

@@ -77,6 +77,7 @@ template <> struct dtype_of<double> : std::integral_constant<dtype, dtype::float
 template <class T>
   requires(detail::standard<T, "complex"> && (std::is_same_v<typename T::value_type, float> || std::is_same_v<typename T::value_type, double>))
 struct dtype_of<T> {
+  /// The dtype of its pairs.
   static constexpr dtype value = std::is_same_v<typename T::value_type, float> ? dtype::complex64 : dtype::complex128;
 };
 template <> struct dtype_of<float16> : std::integral_constant<dtype, dtype::float16> {};
@@ -91,6 +92,7 @@ struct dtype_of<T> {
   static constexpr auto base = std::is_signed_v<T> ? dtype::int8 : dtype::uint8;
 
  public:
+  /// The dtype of that size and signedness.
   static constexpr dtype value =
       static_cast<dtype>(static_cast<std::uint8_t>(base) + static_cast<std::uint8_t>(std::countr_zero(sizeof(T))));
 };

@@ -17,7 +17,9 @@ struct error : std::runtime_error {
 /// The operating system refused something: no such file, no permission, disk full, a failed `fsync`. `code()` is its
 /// errno. A save that throws it has left the previous checkpoint as it was.
 struct io_error : error {
+  /// The message is followed by what the system says of the code.
   io_error(const std::string& message, std::error_code why) : error(message + ": " + why.message()), code_(why) {}
+  /// The errno.
   const std::error_code& code() const noexcept { return code_; }
 
  private:
@@ -36,6 +38,7 @@ struct integrity_error : error {
 
 /// One way in which a file and the program's state do not fit each other.
 struct difference {
+  /// Of what kind it is.
   enum class kind { missing,
                     unexpected,
                     dtype,
@@ -44,18 +47,20 @@ struct difference {
                     identity,
                     aliasing,
                     structure };
-  kind what;
+  kind what;             ///< of what kind it is
   std::string path;      ///< as the program binds it
   std::string expected;  ///< by the program; empty where it says nothing
   std::string found;     ///< in the file; empty where there is nothing
-  std::string advice;
+  std::string advice;    ///< what to do; may be empty
 };
 
 /// The file is sound but does not fit the bound state. `differences()` holds all of them, not just the first; nothing
 /// bound has been changed when it is thrown.
 struct mismatch_error : error {
   using error::error;
+  /// Of a file and all that differs; the message lists them.
   mismatch_error(std::string_view file, std::vector<difference> all) : error(describe(file, all)), all_(std::move(all)) {}
+  /// All of them, in the order of the paths as bound.
   const std::vector<difference>& differences() const noexcept { return all_; }
 
  private:

@@ -29,15 +29,15 @@ enum class entry_kind : std::uint8_t {
 
 /// One path of a checkpoint, without the data.
 struct entry {
-  std::string path{};  ///< without a leading slash
-  entry_kind kind = entry_kind::tensor;
-  holdfast::dtype dtype = dtype::uint8;
-  holdfast::shape shape{0};
-  std::uint64_t bytes = 0;
-  std::uint64_t offset = 0;   ///< of its bytes in the file; 0 where there are none or the file is not contiguous
-  holdfast::digest digest{};  ///< of the logical bytes; all zero in a file without digests
-  std::string alias_of{};     ///< the path whose data this is, for an alias
-  memory_space place = host;  ///< where it lived when it was saved
+  std::string path{};                    ///< without a leading slash
+  entry_kind kind = entry_kind::tensor;  ///< what it is
+  holdfast::dtype dtype = dtype::uint8;  ///< of a tensor
+  holdfast::shape shape{0};              ///< of a tensor
+  std::uint64_t bytes = 0;               ///< of its content
+  std::uint64_t offset = 0;              ///< of its bytes in the file; 0 where there are none or the file is not contiguous
+  holdfast::digest digest{};             ///< of the logical bytes; all zero in a file without digests
+  std::string alias_of{};                ///< the path whose data this is, for an alias
+  memory_space place = host;             ///< where it lived when it was saved
 };
 
 namespace detail {

@@ -74,27 +74,38 @@ namespace holdfast {
 /// Storage types for the number formats C++20 has no name for: the bits, and exact conversion to float and
 /// round-to-nearest-even from it. A program with such types of its own gives them a `dtype_of` instead.
 struct float16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits = 0;  ///< as they are in the file
+  /// Rounds to the nearest, ties to even.
   static constexpr float16 from(float x) { return {static_cast<std::uint16_t>(detail::encode_narrow(x, detail::half_format))}; }
+  /// Exact.
   explicit constexpr operator float() const { return detail::decode_narrow(bits, detail::half_format); }
 };
+/// The upper half of a float: see `float16`.
 struct bfloat16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits = 0;  ///< as they are in the file
+  /// Rounds to the nearest, ties to even.
   static constexpr bfloat16 from(float x) {
     const auto u = std::bit_cast<std::uint32_t>(x);
     if ((u & 0x7fffffffu) > 0x7f800000u) return {static_cast<std::uint16_t>(u >> 16 | 0x40u)};
     return {static_cast<std::uint16_t>((u + 0x7fffu + (u >> 16 & 1u)) >> 16)};
   }
+  /// Exact.
   explicit constexpr operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 };
+/// 4 bits of exponent, 3 of mantissa, no infinity: see `float16`.
 struct float8_e4m3fn {
-  std::uint8_t bits = 0;
+  std::uint8_t bits = 0;  ///< as they are in the file
+  /// Rounds to the nearest, ties to even.
   static constexpr float8_e4m3fn from(float x) { return {static_cast<std::uint8_t>(detail::encode_narrow(x, detail::e4m3fn_format))}; }
+  /// Exact.
   explicit constexpr operator float() const { return detail::decode_narrow(bits, detail::e4m3fn_format); }
 };
+/// 5 bits of exponent, 2 of mantissa: see `float16`.
 struct float8_e5m2 {
-  std::uint8_t bits = 0;
+  std::uint8_t bits = 0;  ///< as they are in the file
+  /// Rounds to the nearest, ties to even.
   static constexpr float8_e5m2 from(float x) { return {static_cast<std::uint8_t>(detail::encode_narrow(x, detail::e5m2_format))}; }
+  /// Exact.
   explicit constexpr operator float() const { return detail::decode_narrow(bits, detail::e5m2_format); }
 };
 

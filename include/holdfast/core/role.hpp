@@ -17,12 +17,15 @@ enum class role { model,
 /// A role and the path at or below which it is bound, for `state::expects`. Without a path it is the one of the file
 /// layout's convention: "model", "optimizer", "scheduler", "rng", "data", "scaler", "progress".
 struct expected_role {
-  role what;
-  std::string path;
+  role what;         ///< it must have
+  std::string path;  ///< at or below which something must be bound
 
+  /// At the path of the convention.
   expected_role(role r) : what(r), path(convention(r)) {}
+  /// At a path of the program's own.
   expected_role(role r, std::string at) : what(r), path(std::move(at)) {}
 
+  /// The path that the file layout's convention has for a role.
   static std::string_view convention(role r) {
     switch (r) {
       case role::model: return "model";

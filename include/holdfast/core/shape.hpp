@@ -21,8 +21,11 @@ class shape {
   static constexpr std::size_t max_rank = 32;  ///< HDF5's H5S_MAX_RANK
 
   shape() = default;
+  /// Of the extents, outermost first.
   shape(std::initializer_list<std::int64_t> extents) : shape(std::span(extents.begin(), extents.size())) {}
+  /// Of the extents, outermost first.
   explicit shape(const std::vector<std::int64_t>& extents) : shape(std::span(extents)) {}
+  /// Of the extents, outermost first.
   explicit shape(std::span<const std::int64_t> extents) : rank_(extents.size()) {
     if (rank_ > max_rank) throw error("shape of rank " + std::to_string(rank_) + ": HDF5 holds at most 32 dimensions");
     if (rank_ <= few_.size()) std::copy(extents.begin(), extents.end(), few_.begin());
@@ -38,10 +41,15 @@ class shape {
     else if (too_many) throw error("shape " + text() + ": more than 2^63 - 1 elements");
   }
 
+  /// Number of dimensions.
   std::size_t rank() const noexcept { return rank_; }
+  /// The extent of a dimension below `rank()`.
   std::int64_t operator[](std::size_t i) const { return begin()[i]; }
+  /// The innermost extent. Not for a 0-d tensor.
   std::int64_t back() const { return begin()[rank_ - 1]; }
+  /// The first of the extents.
   const std::int64_t* begin() const noexcept { return many_.empty() ? few_.data() : many_.data(); }
+  /// One past the last of the extents.
   const std::int64_t* end() const noexcept { return begin() + rank_; }
 
   /// Number of elements: the product of the extents, 1 for a 0-d tensor.

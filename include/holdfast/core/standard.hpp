@@ -7,10 +7,12 @@ namespace holdfast {
 /// Text as a template argument.
 template <std::size_t N>
 struct fixed_string {
-  char s[N]{};
+  char s[N]{};  ///< with its terminating zero
+  /// Of a literal.
   constexpr fixed_string(const char (&text)[N]) {
     for (std::size_t i = 0; i < N; ++i) s[i] = text[i];
   }
+  /// Without the terminating zero.
   constexpr std::string_view view() const { return {s, N - 1}; }
 };
 

@@ -61,9 +61,11 @@ class basic_state {
     after_restore_.push_back(std::move(hook));
     return *this;
   }
+  /// Calls the hooks of `before_save`.
   void run_before_save() const {
     for (const auto& hook : before_save_) hook();
   }
+  /// Calls the hooks of `after_restore`.
   void run_after_restore() const {
     for (const auto& hook : after_restore_) hook();
   }
@@ -76,10 +78,12 @@ class basic_state {
     versions_.push_back({detail::pattern(pattern), &counter});
     return *this;
   }
+  /// A promise of `version`.
   struct versioned {
-    detail::pattern which;
-    const std::uint64_t* counter;
+    detail::pattern which;         ///< paths
+    const std::uint64_t* counter;  ///< without whose change they do not change
   };
+  /// The promises of `version`, in the order they were made.
   const std::vector<versioned>& versions() const noexcept { return versions_; }
 
   /// The declared roles that nothing is bound for.
@@ -103,6 +107,7 @@ class basic_state {
     }
   }
 
+  /// Number of bindings.
   std::size_t size() const noexcept { return bindings_.size(); }
 
  private:
@@ -124,6 +129,7 @@ class basic_state {
   std::vector<versioned> versions_;
   std::vector<std::function<void()>> before_save_, after_restore_;
 };
+/// What a program saves and restores.
 using state = basic_state<void>;
 
 }  // namespace holdfast

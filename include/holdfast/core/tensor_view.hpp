@@ -24,11 +24,13 @@ template <class>
 class basic_tensor_view {
  public:
   basic_tensor_view() = default;
+  /// Elements of a type that has a dtype. Throws `error` for a null pointer to elements, and for other than one stride for each extent.
   template <element T>
   basic_tensor_view(T* data, holdfast::shape extents, std::vector<std::int64_t> strides = {}, memory_space space = host,
                     void* stream = nullptr)
       : basic_tensor_view(const_cast<std::remove_cv_t<T>*>(data), dtype_of<std::remove_cv_t<T>>::value, std::move(extents),
                           std::move(strides), space, stream) {}
+  /// The same of a dtype known at run time.
   basic_tensor_view(void* data, holdfast::dtype type, holdfast::shape extents, std::vector<std::int64_t> strides = {},
                     memory_space space = host, void* stream = nullptr)
       : data_(data), type_(type), extents_(std::move(extents)), strides_(std::move(strides)), space_(space), stream_(stream) {
@@ -38,19 +40,28 @@ class basic_tensor_view {
     if (in_c_order()) strides_.clear();
   }
 
+  /// The element whose indices are all 0.
   std::byte* data() const noexcept { return static_cast<std::byte*>(data_); }
+  /// The type of the elements.
   holdfast::dtype dtype() const noexcept { return type_; }
+  /// The extents of what is here.
   const holdfast::shape& shape() const noexcept { return extents_; }
+  /// In elements; empty for C order.
   const std::vector<std::int64_t>& strides() const noexcept { return strides_; }
+  /// Whose memory it is.
   memory_space space() const noexcept { return space_; }
+  /// The cudaStream_t of memory of a GPU; null is the default stream.
   void* stream() const noexcept { return stream_; }
+  /// Whether the elements lie in C order without gaps.
   bool contiguous() const noexcept { return strides_.empty(); }
+  /// Bytes of the elements that are here.
   std::uint64_t bytes() const noexcept { return static_cast<std::uint64_t>(extents_.elements()) * size_of(type_); }
 
   /// The part of a tensor that this is; null where it is a whole one.
   const detail::shard* shard() const noexcept { return shard_.get(); }
   /// Shape and bytes of the tensor that this is, or is a part of.
   const holdfast::shape& whole_shape() const noexcept { return shard_ ? shard_->whole() : extents_; }
+  /// Bytes of the tensor that this is, or is a part of.
   std::uint64_t whole_bytes() const noexcept { return static_cast<std::uint64_t>(whole_shape().elements()) * size_of(type_); }
 
   /// The same memory as a part of a tensor: see `sharded`.
@@ -93,6 +104,7 @@ class basic_tensor_view {
   void* stream_ = nullptr;
   std::shared_ptr<const detail::shard> shard_;
 };
+/// Where the elements of a tensor are.
 using tensor_view = basic_tensor_view<void>;
 
 /// "float32[128, 64]"
@@ -102,7 +114,7 @@ std::string describe(dtype type, const shape& extents) { return std::string(name
 /// Raw memory with a shape, for `state::bind` and `visitor`: a view, so it may be bound as an rvalue.
 template <class T>
 struct tensor_ref {
-  tensor_view view;
+  tensor_view view;  ///< where it is
 };
 
 /// The strides of elements that lie with the first index fastest, as in Fortran, Eigen and Armadillo.

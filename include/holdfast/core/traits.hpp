@@ -38,11 +38,13 @@ struct fallback_traits {};
 template <class T>
 struct traits : detail::fallback_traits<T> {};
 
+/// A type whose traits have the tensor form.
 template <class T>
 concept tensor_like = requires(T& object) {
   { traits<T>::view(object) } -> std::convertible_to<tensor_view>;
 };
 
+/// A type whose traits have the composite form.
 template <class T>
 concept composite_like = requires(T& object, visitor& v) { traits<T>::visit(object, v); };
 
@@ -78,7 +80,9 @@ constexpr std::string_view member_name() {
 /// One data member of a composite, under its own name or a given one. A given name may hold '/' to make groups.
 template <auto Member, fixed_string Name = "">
 struct field {
+  /// The pointer to the member.
   static constexpr auto member = Member;
+  /// The name that was given, or the member's own.
   static constexpr std::string_view name = [] {
     if constexpr (Name.view().empty()) return detail::member_name<Member>();
     else return Name.view();
@@ -88,6 +92,7 @@ struct field {
 /// The composite form of a struct whose fields are data members (its own or a base's).
 template <class... Fields>
 struct fields {
+  /// Visits the members in the order given.
   template <class T, class Visitor>
   static void visit(T& object, Visitor& v) {
     (v(Fields::name, object.*Fields::member), ...);

@@ -29,6 +29,7 @@ namespace holdfast {
 /// Throws `error` for a part that is not within the tensor. A part may be empty.
 template <class = void>
 tensor_view sharded(const tensor_view& view, shape global_shape, std::vector<std::int64_t> offsets) { return view.part_of(std::move(global_shape), std::move(offsets)); }
+/// The same of a view whose type is known.
 template <class T>
 tensor_ref<T> sharded(const tensor_ref<T>& of, shape global_shape, std::vector<std::int64_t> offsets) {
   return {of.view.part_of(std::move(global_shape), std::move(offsets))};
@@ -37,10 +38,11 @@ tensor_ref<T> sharded(const tensor_ref<T>& of, shape global_shape, std::vector<s
 /// The same of an object that owns its elements, as a std::vector, which keeps its size in a restore.
 template <class T>
 struct sharded_ref {
-  T& object;
-  shape global_shape;
-  std::vector<std::int64_t> offsets;
+  T& object;                          ///< that has the elements of the part
+  shape global_shape;                 ///< of the tensor
+  std::vector<std::int64_t> offsets;  ///< where the part begins in it
 };
+/// The same of an object that owns its elements: it must outlive the state.
 template <tensor_like T>
   requires(!is_view<T>)
 sharded_ref<T> sharded(T& object, shape global_shape, std::vector<std::int64_t> offsets) { return {object, std::move(global_shape), std::move(offsets)}; }
@@ -57,10 +59,11 @@ struct traits<sharded_ref<T>> {
 /// `restore_order::random` it is put back with the random generators, after everything else.
 template <class Get, class Set>
 struct accessor_view {
-  Get get;
-  Set set;
-  restore_order order;
+  Get get;              ///< returns the value
+  Set set;              ///< takes it back
+  restore_order order;  ///< when
 };
+/// See `accessor_view`.
 template <std::invocable Get, std::invocable<std::remove_cvref_t<std::invoke_result_t<Get&>>> Set>
 accessor_view<Get, Set> accessor(Get get, Set set, restore_order order = restore_order::normal) { return {std::move(get), std::move(set), order}; }
 template <class Get, class Set>
@@ -76,9 +79,10 @@ struct traits<accessor_view<Get, Set>> {
 /// new object: the plan of a restore makes one to compare with, and throws it away.
 template <class Owner, class Make>
 struct lazy_view {
-  Owner& owner;
-  Make make;
+  Owner& owner;  ///< what may hold the object
+  Make make;     ///< returns a new one
 };
+/// See `lazy_view`.
 template <class Owner, std::invocable Make>
   requires std::assignable_from<Owner&, std::invoke_result_t<Make&>>
 lazy_view<Owner, Make> lazy(Owner& owner, Make make) { return {owner, std::move(make)}; }
@@ -120,9 +124,10 @@ tensor_ref<std::uint8_t> opaque(T& object) {
 /// makes missing entries and removes those that the file has not.
 template <class Map>
 struct by_name_view {
-  Map& map;
-  std::vector<std::pair<std::string, typename Map::key_type>> names;
+  Map& map;                                                           ///< whose values are saved
+  std::vector<std::pair<std::string, typename Map::key_type>> names;  ///< what its keys are called in the file
 };
+/// See `by_name_view`.
 template <class Map>
 by_name_view<Map> by_name(Map& map, std::vector<std::pair<std::string, typename Map::key_type>> names) { return {map, std::move(names)}; }
 template <class Map>

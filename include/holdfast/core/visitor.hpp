@@ -126,8 +126,9 @@ class walk {
 /// A state that restore may give any size, even where it is not empty: `v("losses", resizable(x.losses))`.
 template <class T>
 struct resizable_ref {
-  T& object;
+  T& object;  ///< that takes the file's size
 };
+/// See `resizable_ref`.
 template <class T>
 resizable_ref<T> resizable(T& object) { return {object}; }
 template <class T>
@@ -140,6 +141,7 @@ class basic_state;
 /// types whose structure is decided at run time (containers, pointers, state reached through functions).
 class visitor {
  public:
+  /// For the library, which makes one for each pass.
   visitor(detail::walk& pass, std::string path) : pass_(pass), path_(std::move(path)) {}
 
   /// Visits a part under its name. Parts are lvalues, or views. A const part can be saved and not restored.
@@ -201,6 +203,7 @@ class visitor {
   /// Whether the restore was asked for the current path (`.only`, `.except`). What it was not asked for stays as it is,
   /// even where the file says that there is none.
   bool selected() { return pass_.selected(path_); }
+  /// The same of a part of that name.
   bool selected(std::string_view name) {
     const scope below(*this, name);
     return selected();
@@ -224,6 +227,7 @@ class visitor {
     const scope below(*this, name);
     prototype_here<T>();
   }
+  /// The same, at the current path.
   template <class T>
   void prototype_here() {
     if constexpr (std::default_initializable<T>) {
@@ -251,6 +255,7 @@ class visitor {
     here(part);
     transient_ = outer;
   }
+  /// Whether what is visited now is only there during the visit.
   bool transient() const noexcept { return transient_; }
   /// The same for what is visited from now on, and how it was.
   bool set_transient(bool to) noexcept { return std::exchange(transient_, to); }
@@ -292,6 +297,7 @@ class visitor {
   void accept() { pass_.accept(path_); }
   /// The path in the file of what is at the current path, the same for all names of shared data.
   std::string canonical() { return pass_.canonical(path_); }
+  /// The same of another path.
   std::string canonical(const std::string& path) { return pass_.canonical(path); }
   /// Entries and bytes that the file has at and below the current path and that the restore was asked for, which bound the
   /// elements of any container there.
@@ -346,10 +352,15 @@ class visitor {
     resizable_ = outer;
   }
 
+  /// Whether this pass describes the state, for a save.
   bool saving() const noexcept { return pass_.kind() == detail::walk::pass::save; }
+  /// Whether this pass compares the state with a file, and must change nothing.
   bool planning() const noexcept { return pass_.kind() == detail::walk::pass::plan; }
+  /// Whether this pass restores, and what is visited may change.
   bool applying() const noexcept { return pass_.kind() == detail::walk::pass::apply && !read_only_; }
+  /// Whether what is visited was bound as const, or lies in what was.
   bool read_only() const noexcept { return read_only_; }
+  /// The path of what is visited, without a leading slash.
   const std::string& path() const noexcept { return path_; }
 
  private:

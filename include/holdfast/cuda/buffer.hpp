@@ -24,17 +24,24 @@ class buffer {
   explicit buffer(shape extents, cudaStream_t stream = nullptr) : space_(gpu(detail::current_device())), stream_(stream) { resize(std::move(extents)); }
   /// In the memory of a device, with that device's default stream, or of the host.
   buffer(shape extents, memory_space where) : space_(where) { resize(std::move(extents)); }
+  /// Takes the memory of the other, which is empty then.
   buffer(buffer&& other) noexcept { swap(other); }
+  /// Takes the memory of the other, which is empty then.
   buffer& operator=(buffer&& other) noexcept {
     buffer(std::move(other)).swap(*this);
     return *this;
   }
   ~buffer() { release(); }
 
+  /// In its memory space; null if it is empty.
   T* data() const noexcept { return data_; }
+  /// Its shape.
   const holdfast::shape& extents() const noexcept { return extents_; }
+  /// Number of elements.
   std::size_t size() const noexcept { return static_cast<std::size_t>(extents_.elements()); }
+  /// In whose order it is allocated and freed.
   cudaStream_t stream() const noexcept { return stream_; }
+  /// Where it is, or will be when it is filled.
   memory_space space() const {
     if (space_ == host || space_.device >= 0) return space_;
     return gpu(detail::device_count() == 0 ? 0 : detail::current_device());
@@ -60,6 +67,7 @@ class buffer {
     resize(extents);
   }
 
+  /// Exchanges memory, shape, place and stream.
   void swap(buffer& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(extents_, other.extents_);

@@ -9,8 +9,10 @@ namespace holdfast::cuda {
 
 /// What a CUDA call that failed, or an earlier operation whose failure it reported, becomes.
 struct error : holdfast::error {
+  /// Of what was done, and CUDA's code.
   error(const std::string& doing, cudaError_t why)
       : holdfast::error("CUDA: " + doing + ": " + cudaGetErrorString(why) + " (" + cudaGetErrorName(why) + ")"), code_(why) {}
+  /// CUDA's code.
   cudaError_t code() const noexcept { return code_; }
 
  private:

@@ -89,6 +89,7 @@ class basic_durable_file {
   std::unique_ptr<file> file_;
   bool committed_ = false;
 };
+/// A file that is there under its name when it is whole and durable.
 using durable_file = basic_durable_file<void>;
 
 }  // namespace holdfast::io

@@ -131,6 +131,7 @@ class basic_overlapped_writer {
   std::exception_ptr error_;
   std::vector<std::thread> threads_;
 };
+/// What writes pieces while the next ones are made.
 using overlapped_writer = basic_overlapped_writer<void>;
 
 }  // namespace holdfast::io

@@ -323,6 +323,7 @@ class basic_posix_storage : public storage {
     return detail::descriptor(fd);
   }
 };
+/// The operating system's files.
 using posix_storage = basic_posix_storage<void>;
 
 /// The storage that is used where none is given.

@@ -17,10 +17,13 @@ namespace holdfast::io {
 class file {
  public:
   virtual ~file() = default;
+  /// What messages call it.
   virtual const std::string& path() const = 0;
+  /// Writes all of `bytes`.
   virtual void write_at(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
   /// Reads all of `out`; throws `format_error` if the file ends before.
   virtual void read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
+  /// Its length in bytes.
   virtual std::uint64_t size() const = 0;
   /// When its content last changed.
   virtual std::chrono::system_clock::time_point modified() const = 0;
@@ -63,6 +66,7 @@ class storage {
   virtual ~storage() = default;
   /// Creates a file that must not exist, for reading and writing. Errors call it `shown_as`.
   virtual std::unique_ptr<file> create(const std::string& path, const std::string& shown_as) = 0;
+  /// Opens a file for reading.
   virtual std::unique_ptr<file> open(const std::string& path) = 0;
   /// Opens a file that another process has made by `create`, to write to it too. Errors call it `shown_as`.
   virtual std::unique_ptr<file> join(const std::string& /*path*/, const std::string& shown_as) {
@@ -72,11 +76,14 @@ class storage {
   /// gone before the new one can be written to. Null where somebody else has it open or mapped, it has a second name, or
   /// that cannot be told; it may be gone then.
   virtual std::unique_ptr<file> recycle(const std::string& /*retired*/, const std::string& /*path*/, const std::string& /*shown_as*/) { return nullptr; }
+  /// Gives a file another name in one step: at any time one of the two is there, whole.
   virtual void rename(const std::string& from, const std::string& to, replace existing) = 0;
+  /// Deletes a file.
   virtual void remove(const std::string& path) = 0;
   /// Deletes a file that `create` made and nobody commits any more, because its writer died; a file whose writer lives,
   /// in this process or another, stays. Returns whether it was deleted.
   virtual bool remove_abandoned(const std::string& path) = 0;
+  /// Makes the names in a folder durable.
   virtual void sync_folder(const std::string& path) = 0;
   /// Creates the folder and those above it where they are missing. Its name is durable when this returns, also if it was
   /// there: a process that made it may have been killed just after.

@@ -40,7 +40,9 @@ class basic_checkpoint_directory {
     });
   }
 
+  /// The folder, as it was given.
   const std::string& path() const noexcept { return own_->path(); }
+  /// Where the checkpoint of a step is, or would be.
   std::string path_of(std::int64_t step) const { return own_->path_of(step); }
 
   /// Saves the state of all ranks under this step, durably, as `mpi::save`; then rank 0 deletes what retention lets go.
@@ -143,6 +145,7 @@ class basic_checkpoint_directory {
   basic_saver<X> saver_;  // ends its work before the directory that it uses
   detail::basic_communicator<X> world_;
 };
+/// The directory of checkpoints of a program of many processes.
 using checkpoint_directory = basic_checkpoint_directory<void>;
 
 }  // namespace holdfast::mpi

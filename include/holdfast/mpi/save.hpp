@@ -373,6 +373,7 @@ class basic_saver {
   std::exception_ptr failure_;                             // of the last save in the background
   std::shared_ptr<holdfast::detail::background> running_;  // last: it uses the others until it ends
 };
+/// What saves one state of many processes again and again.
 using saver = basic_saver<void>;
 
 /// Saves what all ranks of `comm` have bound as one HDF5 file at `path`, which any number of processes restores, with MPI or

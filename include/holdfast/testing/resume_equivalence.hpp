@@ -37,6 +37,7 @@ concept trainer = requires(T& t, state& s) {
   t.bind(s);
 };
 
+/// How `resume_equivalence` tries.
 struct equivalence_options {
   /// After how many steps the run is cut; empty: after 1, half, all and one less than twice `steps`, and an odd number.
   std::vector<std::int64_t> cuts{};
@@ -49,19 +50,22 @@ struct equivalence_options {
 
 /// Where a resumed run went another way.
 struct divergence {
-  std::int64_t cut = 0;   ///< steps before the run was saved
-  std::int64_t step = 0;  ///< the earliest step after which a difference was looked for and found; `cut`: on restore itself
-  std::vector<tensor_difference> tensors{};
-  std::string failure{};  ///< instead of that, why a part of the run ended with an error
+  std::int64_t cut = 0;                      ///< steps before the run was saved
+  std::int64_t step = 0;                     ///< the earliest step after which a difference was looked for and found; `cut`: on restore itself
+  std::vector<tensor_difference> tensors{};  ///< which differ there
+  std::string failure{};                     ///< instead of that, why a part of the run ended with an error
 };
 
+/// What `resume_equivalence` found.
 struct equivalence_report {
-  std::vector<std::int64_t> cuts{};
-  std::int64_t steps = 0;
-  std::vector<divergence> divergences{};
-  bool reproducible = true;  ///< whether two uninterrupted runs end alike; only looked at after a divergence
+  std::vector<std::int64_t> cuts{};       ///< after how many steps runs were cut
+  std::int64_t steps = 0;                 ///< of each run
+  std::vector<divergence> divergences{};  ///< one for each cut after which the run went another way
+  bool reproducible = true;               ///< whether two uninterrupted runs end alike; only looked at after a divergence
 
+  /// Whether every resumed run was the uninterrupted one.
   bool equivalent() const noexcept { return divergences.empty(); }
+  /// The same.
   explicit operator bool() const noexcept { return equivalent(); }
 
   /// What happened, with the first path that differs, by how much, and what is commonly forgotten.

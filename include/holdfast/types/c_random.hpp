@@ -19,6 +19,7 @@ class c_random {
  public:
   static constexpr std::size_t words = 32;  ///< glibc's default generator, which `srand` seeds too: the same numbers
 
+  /// As `srand(seed)`.
   explicit c_random(unsigned seed) : before_(::initstate(seed, reinterpret_cast<char*>(words_.data()), sizeof words_)) {}
   c_random(const c_random&) = delete;
   c_random& operator=(const c_random&) = delete;

@@ -219,8 +219,9 @@ struct distribution_traits {
 /// always in the classic locale. Put back with the random generators, last.
 template <class E>
 struct streamed_view {
-  E& engine;
+  E& engine;  ///< whose state it is
 };
+/// See `streamed_view`.
 template <class E>
 streamed_view<E> streamed(E& engine) { return {engine}; }
 template <class E>

@@ -202,7 +202,9 @@ typename Map::key_type state_key(const Map&, const at::Tensor& parameter) {
 /// What an optimizer steps, under a name: a module, whose parameters are then called `name.parameter`, or one tensor.
 class named_parameters {
  public:
+  /// A module. It must outlive this.
   named_parameters(std::string name, torch::nn::Module& module) : name_(std::move(name)), module_(&module) {}
+  /// A tensor that is in no module. It must outlive this.
   named_parameters(std::string name, at::Tensor& tensor) : name_(std::move(name)), tensor_(&tensor) {}
 
   /// Calls `each(name, tensor)`.
@@ -221,8 +223,8 @@ class named_parameters {
 
 /// See `optimizer`.
 struct optimizer_view {
-  torch::optim::Optimizer& optimizer;
-  std::vector<named_parameters> parts;
+  torch::optim::Optimizer& optimizer;   ///< whose state it is
+  std::vector<named_parameters> parts;  ///< what it steps
 };
 template <>
 inline constexpr bool is_view<optimizer_view> = true;
