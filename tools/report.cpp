@@ -136,10 +136,10 @@ class content {
     std::string s = fmt::format("<header><h1>{}</h1><p class=\"faint\">{}, step {} to {}. Written {} by holdfast {}.</p>\n<dl class=\"tiles\">\n", html(options_.folder), counted(all.size(), "checkpoint"), steps_text(all.front().info.step),
                                 steps_text(all.back().info.step), time_text(std::chrono::system_clock::now(), "%Y-%m-%d %H:%M:%S"), HOLDFAST_VERSION);
     if (newest_ != nullptr) s += tile("Newest", "step " + steps_text(newest_->info.step), time_text(newest_->info.time, "%Y-%m-%d %H:%M:%S"));
-    if (newest_ != nullptr && newest_->info.metric) s += tile("Its metric", short_number(*newest_->info.metric), "as it was saved");
+    if (newest_ != nullptr && newest_->info.metric) s += tile("Newest metric", short_number(*newest_->info.metric), "step " + steps_text(newest_->info.step));
     if (best_ != nullptr) s += tile("Best metric", short_number(*best_->info.metric), fmt::format("step {}, the {}", steps_text(best_->info.step), options_.higher_is_better ? "highest" : "lowest"));
     s += tile("On disk", readable(bytes_), counted(all.size(), "file"));
-    s += damaged_.empty() ? tile("Files", "✓ none damaged", fmt::format("{} of {} read whole", read_, all.size()), "fine") : tile("Files", fmt::format("✕ {} damaged", damaged_.size()), fmt::format("{} of {} read whole", read_, all.size()), "alarm");
+    s += damaged_.empty() ? tile("Files", "✓ no damage", fmt::format("{} of {} read whole", read_, all.size()), "fine") : tile("Files", fmt::format("✕ {} damaged", damaged_.size()), fmt::format("{} of {} read whole", read_, all.size()), "alarm");
     if (read_ != 0) s += run_.alarms.empty() ? tile("NaN and Inf", "✓ none", fmt::format("in {} read", counted(read_, "checkpoint")), "fine") : tile("NaN and Inf", "✕ in " + counted(run_.alarms.size(), "tensor"), "listed below", "alarm");
     return s + "</dl>\n<noscript><p>Charts need JavaScript. The tables hold the newest numbers.</p></noscript></header>\n";
   }
@@ -200,7 +200,8 @@ class content {
     auto& j = data_["curves"] = {{"steps", ordered_json::array()}, {"lines", ordered_json::array()}};
     for (const surveyed_checkpoint* c : with) j["steps"].push_back(c->info.step);
     std::map<std::string, std::size_t> line_of;  // what is everywhere equal is one line
-    std::vector<std::string> last;
+    std::vector<std::vector<std::string>> names_of;
+    std::vector<std::optional<double>> last;
     std::size_t left = 0;
     for (const std::string& name : names) {
       auto values = ordered_json::array();
@@ -212,17 +213,21 @@ class content {
       }
       const auto [found, fresh] = line_of.try_emplace(values.dump(), j["lines"].size());
       if (!fresh) {
-        if (found->second < most_curves) j["lines"][found->second]["name"] = j["lines"][found->second]["name"].get<std::string>() + ", " + name;
+        if (found->second < most_curves) names_of[found->second].push_back(name);
       } else if (j["lines"].size() < most_curves) {
         j["lines"].push_back({{"name", name}, {"values", std::move(values)}});
-        if (newest) last.push_back(name + " " + short_number(*newest));
+        names_of.push_back({name});
+        last.push_back(newest);
       } else {
         ++left;
       }
     }
     if (j["lines"].empty()) return "";
     std::string says = "Lines over the steps. In the newest checkpoint:";
-    for (const std::string& l : last) says += " " + l + ".";
+    for (std::size_t i = 0; i < names_of.size(); ++i) {
+      if (names_of[i].size() > 1) j["lines"][i]["name"] = fmt::format("{} and {} more", names_of[i].front(), names_of[i].size() - 1);
+      says += fmt::format(" {}: {}.", fmt::join(names_of[i], ", "), last[i] ? short_number(*last[i]) : "nothing");
+    }
     const bool usual = options_.curves.empty();
     return figure("curves", usual ? "Learning rate" : "Chosen numbers", left != 0 ? fmt::format("{} more are left out; --curve chooses.", left) : usual ? "As the optimizer or the scheduler holds it." : "As they are in the checkpoints.", says);
   }
@@ -245,7 +250,7 @@ class content {
       rows.push_back({steps_text(c->info.step), time_text(c->info.time, "%Y-%m-%d %H:%M:%S"), since > 0 ? seconds_text(since) : "", readable(c->info.bytes), c->seconds ? seconds_text(*c->seconds) : "", c->info.metric ? fmt::format("{:.6g}", *c->info.metric) : "", state});
       before = c;
     }
-    return s + table(left_out(rows.size(), run_.checkpoints.size(), "checkpoint") + (read_ < run_.checkpoints.size() ? fmt::format("The content of {} was read. ", read_) : "") + "Valid is what is whole.", {{"step", "number"}, {"saved", "number"}, {"after", "number"}, {"size", "number"}, {"save took", "number"}, {"metric", "number"}, {"valid", "why"}}, rows) + "</section>\n";
+    return s + table(left_out(rows.size(), run_.checkpoints.size(), "checkpoint") + (read_ < run_.checkpoints.size() ? fmt::format("The content of {} was read, the index of all. ", read_) : "") + "By step.", {{"step", "number"}, {"saved", "number"}, {"after", "number"}, {"size", "number"}, {"save took", "number"}, {"metric", "number"}, {"valid", "why"}}, rows) + "</section>\n";
   }
 
   std::string layers() {
@@ -294,7 +299,7 @@ class content {
                                  const auto at = l.moments.find(kind);
                                  return at == l.moments.end() ? std::nullopt : at->second;
                                })}});
-      s += figure(fmt::format("moment-{}", n++), kind, "Norm of this moment of the optimizer.", "Lines of the norms of " + kind + " of each layer over the steps.");
+      s += figure(fmt::format("moment-{}", n++), kind, "Kept beside each parameter; its norm.", "Lines of the norms of " + kind + " of each layer over the steps.");
     }
     s += "</div>\n";
     if (n < kinds.size()) s += fmt::format("<p>{} more kinds of moments are left out.</p>\n", kinds.size() - n);

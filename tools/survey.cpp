@@ -99,29 +99,29 @@ class anatomy {
     return at == names_.end() ? "" : at->second;
   }
 
-  /// The parameter's name and the kind of a moment, which is what its path says beside that name: /optimizer/exp_avg/fc1.weight and
-  /// /optimizer/state/fc1.weight/exp_avg are both fc1.weight's "exp_avg". Empty if it is none.
+  /// The parameter's name and the kind of what is kept beside it, which its path says beside that name: /optimizer/exp_avg/fc1.weight
+  /// and /optimizer/state/fc1.weight/exp_avg are both fc1.weight's "exp_avg". Empty if it is none.
   std::pair<std::string, std::string> moment(const entry& e) const {
     const std::vector<std::string> path = components(e.path);
     for (auto from = path.begin() + 1; from < path.end(); ++from) {
       for (auto to = path.end(); to > from; --to) {
         const auto found = by_name_.find(joined(from, to));
         if (found == by_name_.end() || found->second != e.shape.elements()) continue;
-        return {found->first, kind(path.begin() + 1, from, to, path.end())};
+        return {found->first, kind(path, from, to)};
       }
     }
     if (path.size() < 3 || path.front() != "optimizer" || e.shape.elements() == 1) return {};
     // Of a parameter that has a number for a name: /optimizer/state/0/exp_avg.
     const auto number = std::find_if(path.end() - 2, path.end(), [](const std::string& c) { return !c.empty() && std::all_of(c.begin(), c.end(), [](char d) { return d >= '0' && d <= '9'; }); });
     if (number == path.end()) return {};
-    return {*number, kind(path.begin() + 1, number, number + 1, path.end())};
+    return {*number, kind(path, number, number + 1)};
   }
 
  private:
   using place = std::vector<std::string>::const_iterator;
-  static std::string kind(place begin, place from, place to, place end) {
-    std::vector<std::string> rest(begin, from);
-    rest.insert(rest.end(), to, end);
+  static std::string kind(const std::vector<std::string>& path, place from, place to) {
+    std::vector<std::string> rest(path.begin() + (path.front() == "optimizer" ? 1 : 0), from);
+    rest.insert(rest.end(), to, path.end());
     std::erase(rest, "state");
     return rest.empty() ? "moment" : joined(rest.begin(), rest.end());
   }
@@ -210,7 +210,7 @@ class surveyor {
       for (const auto& [name, norms] : c.layers) layers.insert(name);
     found_.layers.assign(layers.begin(), layers.end());
     std::sort(found_.layers.begin(), found_.layers.end(), natural_less);
-    std::sort(found_.tensors.begin(), found_.tensors.end(), [](const surveyed_tensor& a, const surveyed_tensor& b) { return natural_less(a.path, b.path); });
+    std::sort(found_.tensors.begin(), found_.tensors.end(), [](const surveyed_tensor& a, const surveyed_tensor& b) { return a.trained != b.trained ? a.trained : natural_less(a.path, b.path); });
     return std::move(found_);
   }
 
@@ -307,7 +307,7 @@ class surveyor {
       } else if (const auto [of, kind] = parts.moment(e); !of.empty()) {
         add_square(c.layers[layer_of(of)].moments[kind], norm);
       }
-      tensors.push_back({"/" + e.path, holdfast::describe(e.dtype, e.shape), s, update});
+      tensors.push_back({"/" + e.path, holdfast::describe(e.dtype, e.shape), s, !parameter.empty(), update});
     }
     verify_content(in, others);
     // Only now: nothing counts of a file that is damaged.

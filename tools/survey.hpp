@@ -19,7 +19,7 @@ namespace tool {
 struct layer_norms {
   std::optional<double> parameters{};
   std::optional<double> update{};           ///< of what changed since the checkpoint that was read before
-  std::map<std::string, std::optional<double>> moments{};  ///< by kind, as "exp_avg"
+  std::map<std::string, std::optional<double>> moments{};  ///< and gradients; by kind, as "exp_avg"
 };
 
 struct surveyed_checkpoint {
@@ -35,6 +35,7 @@ struct surveyed_checkpoint {
 struct surveyed_tensor {
   std::string path{}, type{};
   statistics numbers{};
+  bool trained = false;  ///< whether it is a parameter
   std::optional<double> update{};
 };
 
@@ -58,7 +59,7 @@ struct histogram {
 struct survey {
   std::vector<surveyed_checkpoint> checkpoints{};  ///< all of the folder, by ascending step
   std::vector<std::string> layers{};               ///< of all checkpoints, in natural order
-  std::vector<surveyed_tensor> tensors{};
+  std::vector<surveyed_tensor> tensors{};          ///< parameters first
   std::map<std::string, alarm> alarms{};
   std::vector<histogram> histograms{};
   std::size_t histograms_left_out = 0;

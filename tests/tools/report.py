@@ -34,6 +34,7 @@ def make_run(folder, seed=11):
         arrays = {f"model/{name}": random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
         arrays |= {f"optimizer/state/{name}/exp_avg": random.normal(size=shape) for name, shape in shapes.items()}
         arrays |= {f"optimizer/exp_avg_sq/{name}": random.normal(size=shape) ** 2 for name, shape in shapes.items()}
+        arrays |= {f"gradient/{name}": random.normal(size=shape) for name, shape in shapes.items()}
         arrays |= {"optimizer/param_groups/0/lr": np.float64(0.1 / (i + 1)), "optimizer/param_groups/1/lr": np.float32(0.25), "progress/step": np.int64(100 * i + 100)}
         saved[100 * i + 100] = arrays
         save(folder, 100 * i + 100, arrays, "--metric", metric)
@@ -137,7 +138,7 @@ class Numbers(Report):
         of = {"fc1": ["fc1.weight", "fc1.bias"], "head": ["head"], "blocks/9": ["blocks/9/weight"], "blocks/10": ["blocks/10/weight"]}
         norm = lambda arrays: float(np.sqrt(sum((np.float64(a) ** 2).sum() for a in arrays)))
         moments = {m["kind"]: m["table"] for m in layers["moments"]}
-        self.assertEqual(sorted(moments), ["exp_avg", "exp_avg_sq"])
+        self.assertEqual(sorted(moments), ["exp_avg", "exp_avg_sq", "gradient"])
         for i, layer in enumerate(layers["names"]):
             before = None
             for n, (step, arrays) in enumerate(self.saved.items()):
@@ -150,6 +151,7 @@ class Numbers(Report):
                     self.assertAlmostEqual(layers["updates"][i][n], norm([a - b for a, b in zip(model, before)]), places=10)
                 self.assertAlmostEqual(moments["exp_avg"][i][n], norm([arrays[f"optimizer/state/{name}/exp_avg"] for name in of[layer]]), places=10)
                 self.assertAlmostEqual(moments["exp_avg_sq"][i][n], norm([arrays[f"optimizer/exp_avg_sq/{name}"] for name in of[layer]]), places=10)
+                self.assertAlmostEqual(moments["gradient"][i][n], norm([arrays["gradient/" + name] for name in of[layer]]), places=10)
                 before = model
 
     def test_parameters_elsewhere(self):
@@ -176,7 +178,7 @@ class Numbers(Report):
         folder = self.folder / "scheduler"
         for step in 1, 2:
             save(folder, step, {"scheduler/last_lr": np.array([step, step]), "scheduler/step": np.int64(9)})
-        self.assertEqual(self.report(folder).data["curves"]["lines"], [{"name": "/scheduler/last_lr[0], /scheduler/last_lr[1]", "values": [1, 2]}])
+        self.assertEqual(self.report(folder).data["curves"]["lines"], [{"name": "/scheduler/last_lr[0] and 1 more", "values": [1, 2]}])
 
     def test_histograms_are_numpys(self):
         page = self.report(self.run_folder)

@@ -13,13 +13,8 @@
   const dashes = [[], [6, 3], [2, 3]], points = ["circle", "rect", "triangle", "rectRot", "crossRot", "star", "line", "cross"];
   const colours = () => palettes[dark.matches ? "dark" : "light"];
 
-  const short = (text, most = 28) => (text.length <= most ? text : "…" + text.slice(1 - most));
+  const short = (text, most = 40) => (text.length <= most ? text : "…" + text.slice(1 - most));
   const readable = (x) => (x === 0 ? "0" : Math.abs(x) >= 1e6 || Math.abs(x) < 1e-3 ? String(Number(x.toPrecision(3)).toExponential()) : String(Number(x.toPrecision(4))));
-  const bytes = (x) => {
-    let unit = 0;
-    for (; x >= 1024 && unit < 4; ++unit) x /= 1024;
-    return readable(x) + " " + ["B", "KiB", "MiB", "GiB", "TiB"][unit];
-  };
   const counted = (x) => Math.round(x).toLocaleString("en");
 
   function style(i) {
@@ -27,7 +22,7 @@
     return { borderColor: colour, backgroundColor: colour, pointBackgroundColor: colour, pointBorderColor: colour, pointHoverBorderColor: back, borderDash: dashes[Math.floor(i / lines.length) % dashes.length], pointStyle: points[i % points.length] };
   }
 
-  const line = (i, label, xs, ys) => ({ label, data: xs.map((x, n) => ({ x, y: ys[n] })), ...style(i), borderWidth: 2, pointRadius: xs.length > 60 ? 0 : 3, pointHoverRadius: 5, pointHitRadius: 8, spanGaps: true, tension: 0 });
+  const line = (i, label, xs, ys) => ({ label, data: xs.map((x, n) => ({ x, y: ys[n] })), ...style(i), borderWidth: 2, pointRadius: xs.length > 60 ? 0 : 3, pointHoverRadius: 5, pointHitRadius: 8, spanGaps: true, clip: 8 });
 
   function axis(title, format, more = {}) {
     const { text, grid } = colours();
@@ -54,12 +49,12 @@
       type,
       data: { datasets },
       options: {
-        animation: false, responsive: true, maintainAspectRatio: false, normalized: true, parsing: true,
+        animation: false, maintainAspectRatio: false,
         interaction: { mode: "nearest", axis: "x", intersect: false },
         scales: { x, y },
         plugins: {
           legend: { display: legend, position: "bottom", labels: { color: text, usePointStyle: true, boxHeight: 7, padding: 10, generateLabels: (c) => Chart.defaults.plugins.legend.labels.generateLabels(c).map((l) => ({ ...l, text: short(l.text) })) } },
-          tooltip: { callbacks: { title: (items) => (items.length ? of(items[0].parsed.x) : ""), label: (item) => `${short(item.dataset.label, 40)}: ${format(item.parsed.y)}` } },
+          tooltip: { callbacks: { title: (items) => (items.length ? of(items[0].parsed.x) : ""), label: (item) => `${short(item.dataset.label)}: ${format(item.parsed.y)}` } },
         },
       },
     });
@@ -77,13 +72,13 @@
   }
 
   // Bars of a set width, since steps need not be evenly spaced.
-  function drawBars(id, title, ys, format) {
+  function drawBars(id, unit, ys) {
     const { steps: xs, damaged } = data.checkpoints, { lines, damaged: red } = colours();
     const labels = xs.map((x) => counted(x));
     const bars = (label, colour, keep) => ({ label, data: ys.map((y, n) => (keep(n) ? y : null)), backgroundColor: colour, borderColor: colour, grouped: false, maxBarThickness: 28 });
     const sets = [bars("whole", lines[0], (n) => !damaged[n])];
     if (damaged.some((d) => d)) sets.push(bars("damaged", red, (n) => damaged[n]));
-    draw(id, "bar", sets, { x: axis("step", (i) => labels[i], { type: "category", labels }), y: axis(title, format, { beginAtZero: true }), format, of: (i) => "step " + labels[i] });
+    draw(id, "bar", sets, { x: axis("step", (i) => labels[i], { type: "category", labels }), y: axis(unit, readable, { beginAtZero: true }), format: (y) => readable(y) + " " + unit, of: (i) => "step " + labels[i] });
   }
 
   function drawLayers() {
@@ -136,8 +131,9 @@
     drawMetric();
     const { steps: xs, lines } = data.curves;
     draw("curves", "line", lines.map(({ name, values }, i) => line(i, name, xs, values)), { x: steps(xs), y: axis("value", readable), of: step, legend: true });
-    drawBars("sizes", "size", data.checkpoints.bytes, bytes);
-    drawBars("seconds", "seconds", data.checkpoints.seconds, readable);
+    const unit = Math.min(4, Math.floor(Math.log2(Math.max(1, ...data.checkpoints.bytes)) / 10));
+    drawBars("sizes", ["B", "KiB", "MiB", "GiB", "TiB"][unit], data.checkpoints.bytes.map((x) => x / 1024 ** unit));
+    drawBars("seconds", "seconds", data.checkpoints.seconds);
     drawLayers();
     drawHistograms();
   }
