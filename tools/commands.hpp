@@ -63,9 +63,9 @@ int history(const history_options& options);
 
 struct report_options {
   std::string folder{}, to{};
-  std::string parameters = "model";                  ///< what is trained, as a pattern
+  std::string parameters = "model";                 ///< what is trained, as a pattern
   std::vector<std::string> curves{}, histograms{};  ///< patterns; without any: the learning rates, some of the weight matrices
-  std::size_t most_read = 50;                        ///< checkpoints of which the content is read
+  std::size_t most_read = 50;                       ///< checkpoints of which the content is read
   bool higher_is_better = false, force = false;
 };
 int report(const report_options& options);

@@ -26,7 +26,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// What a page holds at most, so that a browser opens it at once: about 3 MB.
+// What a page holds at most, so that a browser opens it at once: about 2 MB.
 constexpr std::size_t most_points = 1000, most_layers = 100, most_rows = 300, most_alarms = 100, most_moments = 4;
 
 /// Text as HTML has it, in elements and in attributes.
@@ -70,9 +70,9 @@ struct column {
   std::string title, kind{};
 };
 
-/// A table that scrolls in itself. Cells are HTML; the first of each row is its header.
-std::string table(std::string_view caption, const std::vector<column>& columns, const std::vector<std::vector<std::string>>& rows) {
-  std::string s = fmt::format("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption>{0}</caption><thead><tr>", html(caption));
+/// A table that scrolls in itself, under what it holds. Cells are HTML; the first of each row is its header.
+std::string table(std::string_view id, std::string_view what, const std::vector<column>& columns, const std::vector<std::vector<std::string>>& rows) {
+  std::string s = fmt::format("<p class=\"faint\" id=\"{0}\">{1}</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"{0}\"><table aria-labelledby=\"{0}\"><thead><tr>", id, html(what));
   for (const column& c : columns) s += fmt::format("<th scope=\"col\" class=\"{}\">{}</th>", c.kind, html(c.title));
   s += "</tr></thead><tbody>\n";
   for (const auto& row : rows) {
@@ -86,7 +86,7 @@ std::string table(std::string_view caption, const std::vector<column>& columns, 
 
 /// Where page.js draws. `says` is for who does not see it.
 std::string figure(std::string_view id, std::string_view title, std::string_view what, std::string_view says, std::string_view more = "") {
-  return fmt::format("<figure><figcaption><h3>{}</h3><p>{}</p></figcaption>{}<div class=\"canvas\"><canvas id=\"{}\" role=\"img\" aria-label=\"{}\"></canvas></div></figure>\n", html(title), html(what), more, id, html(says));
+  return fmt::format("<figure><figcaption><h3>{}</h3><p>{}{}</p></figcaption><div class=\"canvas\"><canvas id=\"{}\" role=\"img\" aria-label=\"{}\"></canvas></div></figure>\n", html(title), html(what), more, id, html(says));
 }
 
 ordered_json number_or_null(const std::optional<double>& x) { return x && std::isfinite(*x) ? ordered_json(*x) : ordered_json(); }
@@ -153,13 +153,13 @@ class content {
         rows.push_back({code(path), steps_text(a.first), steps_text(a.last), fmt::format("{} of {}", a.checkpoints, read_), std::to_string(a.nan), std::to_string(a.infinite), std::to_string(a.elements)});
       }
       s += fmt::format("<section class=\"card alarm\" aria-labelledby=\"nan\"><h3 id=\"nan\">✕ NaN or Inf in {}</h3><p>{}Some programs keep an Inf on purpose, as a mask or as the best loss so far.</p>\n", counted(run_.alarms.size(), "tensor"), rows.size() < run_.alarms.size() ? fmt::format("The first {} are listed. ", rows.size()) : "");
-      s += table("Tensors with NaN or Inf. Counts are those of the last checkpoint with some.", {{"tensor", "path"}, {"first seen at step", "number"}, {"last", "number"}, {"checkpoints", "number"}, {"NaN", "number"}, {"Inf", "number"}, {"of elements", "number"}}, rows) + "</section>\n";
+      s += table("nan-table", "Tensors with NaN or Inf. Counts are those of the last checkpoint with some.", {{"tensor", "path"}, {"first seen at step", "number"}, {"last", "number"}, {"checkpoints", "number"}, {"NaN", "number"}, {"Inf", "number"}, {"of elements", "number"}}, rows) + "</section>\n";
     }
     if (!damaged_.empty()) {
       std::vector<std::vector<std::string>> rows;
-      for (auto c = damaged_.rbegin(); c != damaged_.rend() && rows.size() < most_alarms; ++c) rows.push_back({steps_text((*c)->info.step), code((*c)->info.path), html(reason_alone((*c)->info))});
+      for (auto c = damaged_.rbegin(); c != damaged_.rend() && rows.size() < most_alarms; ++c) rows.push_back({steps_text((*c)->info.step), html(reason_alone((*c)->info)), code((*c)->info.path)});
       s += fmt::format("<section class=\"card alarm\" aria-labelledby=\"damage\"><h3 id=\"damage\">✕ {} damaged</h3><p>{}A restore of the run passes over them.</p>\n", counted(damaged_.size(), "checkpoint"), rows.size() < damaged_.size() ? fmt::format("The newest {} are listed. ", rows.size()) : "");
-      s += table("Damaged checkpoints", {{"step", "number"}, {"file", "path"}, {"why", "why"}}, rows) + "</section>\n";
+      s += table("damage-table", "The newest is first.", {{"step", "number"}, {"why", "why"}, {"file", "path"}}, rows) + "</section>\n";
     }
     return s;
   }
@@ -181,7 +181,7 @@ class content {
     if (metrics && best_ != nullptr)
       s += figure("metric", "Metric", drawn + "As each checkpoint was saved with.",
                   fmt::format("Line of the metric over the steps. Best: {} at step {}. The table of checkpoints has the numbers.", short_number(*best_->info.metric), steps_text(best_->info.step)),
-                  "<label class=\"switch\"><input type=\"checkbox\" id=\"metric-log\"> logarithmic</label>");
+                  " <label class=\"switch\"><input type=\"checkbox\" id=\"metric-log\"> logarithmic</label>");
     s += curves();
     s += "</div>\n";
     if (!metrics) s += "<p>No checkpoint was saved with a metric: <code>save(step, state, {.metric = loss})</code> notes one.</p>\n";
@@ -229,7 +229,9 @@ class content {
       says += fmt::format(" {}: {}.", fmt::join(names_of[i], ", "), last[i] ? short_number(*last[i]) : "nothing");
     }
     const bool usual = options_.curves.empty();
-    return figure("curves", usual ? "Learning rate" : "Chosen numbers", left != 0 ? fmt::format("{} more are left out; --curve chooses.", left) : usual ? "As the optimizer or the scheduler holds it." : "As they are in the checkpoints.", says);
+    return figure("curves", usual ? "Learning rate" : "Chosen numbers", left != 0 ? fmt::format("{} more are left out; --curve chooses.", left) : usual ? "As the optimizer or the scheduler holds it."
+                                                                                                                                                        : "As they are in the checkpoints.",
+                  says);
   }
 
   std::string checkpoints() const {
@@ -245,12 +247,15 @@ class content {
     for (const surveyed_checkpoint* c : rows_of) {
       const bool sound = c->info.damage.empty();
       const double since = before == nullptr ? 0 : std::chrono::duration<double>(c->info.time - before->info.time).count();
-      std::string state = !sound ? "<span class=\"alarm\">✕ damaged</span>: " + html(reason_alone(c->info)) : c->keyed ? "sealed with a key: not read" : c->read ? "<span class=\"fine\">✓ whole</span>, every byte verified" : "index verified, content not read";
+      std::string state = !sound ? "<span class=\"alarm\">✕ damaged</span>: " + html(reason_alone(c->info)) : c->keyed ? "sealed with a key: not read"
+                                                                                                          : c->read    ? "<span class=\"fine\">✓ whole</span>, every byte verified"
+                                                                                                                       : "index verified, content not read";
       if (!c->note.empty()) state = "<strong>" + html(c->note) + "</strong>; " + state;
       rows.push_back({steps_text(c->info.step), time_text(c->info.time, "%Y-%m-%d %H:%M:%S"), since > 0 ? seconds_text(since) : "", readable(c->info.bytes), c->seconds ? seconds_text(*c->seconds) : "", c->info.metric ? fmt::format("{:.6g}", *c->info.metric) : "", state});
       before = c;
     }
-    return s + table(left_out(rows.size(), run_.checkpoints.size(), "checkpoint") + (read_ < run_.checkpoints.size() ? fmt::format("The content of {} was read, the index of all. ", read_) : "") + "By step.", {{"step", "number"}, {"saved", "number"}, {"after", "number"}, {"size", "number"}, {"save took", "number"}, {"metric", "number"}, {"valid", "why"}}, rows) + "</section>\n";
+    std::reverse(rows.begin(), rows.end());
+    return s + table("checkpoint-table", left_out(rows.size(), run_.checkpoints.size(), "checkpoint") + (read_ < run_.checkpoints.size() ? fmt::format("The content of {} was read, the index of all. ", read_) : "") + "The newest is first.", {{"step", "number"}, {"saved", "number"}, {"after", "number"}, {"size", "number"}, {"save took", "number"}, {"metric", "number"}, {"valid", "why"}}, rows) + "</section>\n";
   }
 
   std::string layers() {
@@ -296,9 +301,9 @@ class content {
     for (const std::string& kind : kinds) {
       if (n == most_moments) break;
       j["moments"].push_back({{"kind", kind}, {"table", rows_of([&](const layer_norms& l) {
-                                 const auto at = l.moments.find(kind);
-                                 return at == l.moments.end() ? std::nullopt : at->second;
-                               })}});
+                                                 const auto at = l.moments.find(kind);
+                                                 return at == l.moments.end() ? std::nullopt : at->second;
+                                               })}});
       s += figure(fmt::format("moment-{}", n++), kind, "Kept beside each parameter; its norm.", "Lines of the norms of " + kind + " of each layer over the steps.");
     }
     s += "</div>\n";
@@ -338,7 +343,7 @@ class content {
       rows.push_back(std::move(row));
     }
     return "<section aria-labelledby=\"tensors\"><h2 id=\"tensors\">Tensors</h2>\n" +
-           table(left_out(some.size(), run_.tensors.size(), "tensor") + "Floating-point tensors of the newest checkpoint that was read. Changed: norm of the difference from the one read before.", {{"tensor", "path"}, {"type", "number"}, {"min", "number"}, {"max", "number"}, {"mean", "number"}, {"norm", "number"}, {"changed", "number"}, {"changed / norm", "number"}, {"NaN", "number"}, {"Inf", "number"}}, rows) +
+           table("tensor-table", left_out(some.size(), run_.tensors.size(), "tensor") + "Floating-point tensors of the newest checkpoint that was read. Changed: norm of the difference from the one read before.", {{"tensor", "path"}, {"type", "number"}, {"min", "number"}, {"max", "number"}, {"mean", "number"}, {"norm", "number"}, {"changed", "number"}, {"changed / norm", "number"}, {"NaN", "number"}, {"Inf", "number"}}, rows) +
            "</section>\n";
   }
 

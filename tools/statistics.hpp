@@ -47,7 +47,10 @@ struct statistics {
 
   void take(const std::byte* at, holdfast::dtype type, std::size_t count) {
     const auto each = [&]<class Wide>(Wide, holdfast::dtype wide) {
-      for (const Wide& n : widened<Wide>(at, type, wide, count)) {
+      const std::vector<Wide> numbers = widened<Wide>(at, type, wide, count);
+      if constexpr (std::is_same_v<Wide, double>)
+        if (type != holdfast::dtype::float64) return take_narrow(numbers);
+      for (const Wide& n : numbers) {
         if constexpr (std::is_arithmetic_v<Wide>) take(static_cast<long double>(n));
         else take(std::hypot(static_cast<long double>(n.real), static_cast<long double>(n.imaginary)));
       }
@@ -61,6 +64,22 @@ struct statistics {
       case family::complex: return each(holdfast::detail::complex_number<double>{}, holdfast::dtype::complex128);
       case family::text: return;
     }
+  }
+
+  /// Numbers of which a double holds the squares, and the sums of as many as one piece has.
+  void take_narrow(const std::vector<double>& numbers) {
+    double low = std::numeric_limits<double>::infinity(), high = -low, total = 0, of_squares = 0;
+    for (const double x : numbers) {
+      if (!std::isfinite(x)) {
+        ++(std::isnan(x) ? nan : infinite);
+        continue;
+      }
+      ++finite;
+      low = std::min(low, x), high = std::max(high, x);
+      total += x, of_squares += x * x;
+    }
+    min = std::min<long double>(min, low), max = std::max<long double>(max, high);
+    sum += total, squares += of_squares;
   }
 
   long double mean() const { return sum / static_cast<long double>(finite); }

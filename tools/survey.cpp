@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <holdfast/core/parallel.hpp>
 #include <holdfast/core/pattern.hpp>
 
 #include "history.hpp"
@@ -126,8 +127,8 @@ class anatomy {
     return rest.empty() ? "moment" : joined(rest.begin(), rest.end());
   }
 
-  std::map<std::string, std::string, std::less<>> names_;   // of parameters, by path
-  std::map<std::string, std::int64_t> by_name_;             // elements
+  std::map<std::string, std::string, std::less<>> names_;  // of parameters, by path
+  std::map<std::string, std::int64_t> by_name_;            // elements
 };
 
 /// Statistics of a tensor and the norm of its difference from an earlier one, if that has the same type and shape.
@@ -142,7 +143,7 @@ std::pair<statistics, std::optional<double>> compare(const reader& in, const ent
     s.take(piece, e.dtype, n);
     if (comparable) {
       old.resize(n * size_of(e.dtype));
-      before->read(*earlier, at, n, old.data());
+      read_elements(*before, *earlier, at, n, old.data());
       const auto a = widened<double>(old.data(), e.dtype, holdfast::dtype::float64, n), b = widened<double>(piece, e.dtype, holdfast::dtype::float64, n);
       for (std::size_t i = 0; i < n; ++i)
         if (const double change = b[i] - a[i]; std::isfinite(change)) squares += change * change;
@@ -184,7 +185,7 @@ std::vector<std::string> learning_rates(const reader& in) {
 /// checkpoint that was let go may have been written again (`retention::recycle`): it is older than the checkpoint before.
 std::optional<double> save_seconds(const std::string& path, std::chrono::system_clock::time_point not_before) {
 #ifdef STATX_BTIME
-  struct ::statx found {};
+  struct ::statx found{};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME | STATX_CTIME | STATX_MTIME, &found) != 0 || (found.stx_mask & STATX_BTIME) == 0) return std::nullopt;
   const auto seconds = [](const auto& t) { return static_cast<double>(t.tv_sec) + 1e-9 * t.tv_nsec; };
   const double created = seconds(found.stx_btime), written = seconds(found.stx_mtime), named = seconds(found.stx_ctime);
@@ -256,9 +257,12 @@ class surveyor {
     const auto chosen = to_read();
     if (!chosen.empty()) require_matches(*chosen.back());
     progress bar("reading");
-    for (const surveyed_checkpoint* c : chosen) bar.expect(2 * c->info.bytes);  // for what changed, each is read again beside the next
+    for (const surveyed_checkpoint* c : chosen) bar.expect(2 * c->info.bytes);  // at most: for what changed, each is read again beside the next
     std::unique_ptr<reader> before;
+    std::uint64_t passed = 0;
     for (surveyed_checkpoint* c : chosen) {
+      bar.reach(passed);
+      passed += 2 * c->info.bytes;
       try {
         auto in = open(c->info.path, holdfast::trust::sealed_only, &bar.storage());
         take(*c, *in, before.get());
@@ -268,6 +272,7 @@ class surveyor {
         c->info.damage = one_line(e);
       }
     }
+    bar.reach(passed);
   }
 
   void require_matches(const surveyed_checkpoint& newest) {
@@ -286,18 +291,23 @@ class surveyor {
     const anatomy parts(in, parameters_);
     const auto rates = options_.curves.empty() ? learning_rates(in) : std::vector<std::string>{};
     const std::set<std::string> usual(rates.begin(), rates.end());
-    std::vector<const entry*> others;
-    std::vector<surveyed_tensor> tensors;
-    std::map<std::string, statistics> strange;
+    std::vector<const entry*> floats, others;
     for (const entry& e : in.entries()) {
       if (!holds_data(e)) continue;
       if (options_.curves.empty() ? usual.contains(e.path) : curves_.matches(e.path)) add_curves(c.curves, in, e);
-      if (!of_floats(e)) {
-        others.push_back(&e);
-        continue;
-      }
+      (of_floats(e) ? floats : others).push_back(&e);
+    }
+    std::vector<std::pair<statistics, std::optional<double>>> numbers(floats.size());
+    const bool together = in.contiguous() != nullptr && (before == nullptr || before->contiguous() != nullptr);
+    holdfast::detail::parallel(floats.size(), together ? holdfast::detail::memory_threads() : 1, [&](std::size_t i) {
+      numbers[i] = compare(in, *floats[i], parts.parameter(*floats[i]).empty() ? nullptr : before);
+    });
+    std::vector<surveyed_tensor> tensors;
+    std::map<std::string, statistics> strange;
+    for (std::size_t i = 0; i < floats.size(); ++i) {
+      const entry& e = *floats[i];
+      const auto& [s, update] = numbers[i];
       const std::string parameter = parts.parameter(e);
-      const auto [s, update] = compare(in, e, parameter.empty() ? nullptr : before);
       const auto norm = static_cast<double>(s.norm());
       if (s.nan + s.infinite != 0) strange["/" + e.path] = s;
       if (!parameter.empty()) {

@@ -18,15 +18,15 @@ namespace tool {
 /// L2 norms of what belongs to a layer: all tensors whose names agree up to the last dot or slash. Finite elements count.
 struct layer_norms {
   std::optional<double> parameters{};
-  std::optional<double> update{};           ///< of what changed since the checkpoint that was read before
+  std::optional<double> update{};                          ///< of what changed since the checkpoint that was read before
   std::map<std::string, std::optional<double>> moments{};  ///< and gradients; by kind, as "exp_avg"
 };
 
 struct surveyed_checkpoint {
   holdfast::checkpoint_info info{};
-  std::string note{};               ///< "newest", "best"
+  std::string note{};                ///< "newest", "best"
   bool keyed = false, read = false;  ///< read: every byte was, and is as it was saved
-  std::optional<double> seconds{};  ///< that the save took
+  std::optional<double> seconds{};   ///< that the save took
   std::map<std::string, layer_norms> layers{};
   std::map<std::string, double> curves{};
 };
@@ -41,7 +41,7 @@ struct surveyed_tensor {
 
 /// A tensor with NaN or Inf.
 struct alarm {
-  std::int64_t first = 0, last = 0;  ///< the steps of the first and the last checkpoint with some
+  std::int64_t first = 0, last = 0;                                    ///< the steps of the first and the last checkpoint with some
   std::uint64_t checkpoints = 0, nan = 0, infinite = 0, elements = 0;  ///< counts of elements: in the last one
 };
 

@@ -118,8 +118,8 @@ class Numbers(Report):
         self.assertEqual(drawn["bytes"], [(self.run_folder / f"step-{step:012}.h5").stat().st_size for step in drawn["steps"]])
         self.assertTrue(all(seconds is None or 0 <= seconds < 100 for seconds in drawn["seconds"]))
         rows = page.table("saved")
-        self.assertEqual([row["valid"] for row in rows.values()], ["✓ whole, every byte verified", "best; ✓ whole, every byte verified", "✓ whole, every byte verified", "newest; ✓ whole, every byte verified"])
-        self.assertEqual([row["metric"] for row in rows.values()], ["0.9", "0.4", "0.5", "0.45"])
+        self.assertEqual([row["valid"] for row in rows.values()], ["newest; ✓ whole, every byte verified", "✓ whole, every byte verified", "best; ✓ whole, every byte verified", "✓ whole, every byte verified"])
+        self.assertEqual([row["metric"] for row in rows.values()], ["0.45", "0.5", "0.4", "0.9"])
         self.assertEqual(self.report(self.run_folder, "--higher-is-better").data["checkpoints"]["best"], 0)
 
     def test_the_time_of_a_save_that_cannot_be_known_is_left_out(self):

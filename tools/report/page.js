@@ -29,15 +29,13 @@
     return { title: { display: true, text: title, color: text }, grid: { color: grid, borderColor: grid }, ticks: { color: text, maxRotation: 0, autoSkipPadding: 12, callback: (value) => format(value) }, ...more };
   }
 
-  // On a logarithmic axis round numbers are labelled, and only powers of ten where it spans many.
+  // Round numbers are labelled, and only powers of ten where there are many. Values that lie close together need no logarithms.
   function logarithmic(title, values) {
-    const positive = values.filter((y) => y > 0);
-    if (positive.length === 0) return axis(title, readable);
-    const [low, high] = positive.reduce(([a, b], y) => [Math.min(a, y), Math.max(b, y)], [Infinity, 0]), wide = high / low > 100;
-    const a = axis(title, readable, { type: "logarithmic", min: low / 1.15, max: high * 1.15 });
-    const round = wide ? [1] : [1, 2, 3, 5, 7];
-    a.ticks.callback = (value) => (round.some((digit) => Math.abs(Number(value.toExponential().split("e")[0]) - digit) < 1e-9) ? readable(value) : null);
-    return a;
+    const positive = values.filter((y) => y > 0), low = Math.min(...positive), high = Math.max(...positive);
+    if (!(high > 3 * low)) return axis(title, readable);
+    const labelled = high > 100 * low ? [1] : [1, 2, 3, 5, 7], first = (value) => Number(value.toExponential().split("e")[0]);
+    const round = (value) => labelled.some((digit) => Math.abs(first(value) - digit) < 1e-9);
+    return axis(title, (value) => (round(value) ? readable(value) : null), { type: "logarithmic", min: low / 1.15, max: high * 1.15 });
   }
 
   function draw(id, type, datasets, { x, y, format = readable, of = counted, legend = datasets.length > 1 }) {
@@ -86,7 +84,7 @@
     const chosen = names.map((_, i) => i).filter((i) => picked.has(i));
     const ratios = updates.map((ys, i) => ys.map((y, n) => (y !== null && parameters[i][n] ? y / parameters[i][n] : null)));
     const show = (id, title, table) => {
-      const sets = chosen.map((i) => line(i, names[i], xs, table[i].map((y) => (y > 0 ? y : null))));
+      const sets = chosen.map((i, n) => line(n, names[i], xs, table[i].map((y) => (y > 0 ? y : null))));
       draw(id, "line", sets, { x: steps(xs), y: logarithmic(title, sets.flatMap((s) => s.data.map((d) => d.y))), of: step, legend: true });
     };
     show("parameters", "norm", parameters);
