@@ -1,5 +1,6 @@
 #pragma once
 /// The commands, each in a file of its name: what the command line gives them. They return the exit status, and throw what stops them.
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -59,6 +60,15 @@ struct history_options {
   bool higher_is_better = false, verify = false, json = false;
 };
 int history(const history_options& options);
+
+struct report_options {
+  std::string folder{}, to{};
+  std::string parameters = "model";                 ///< what is trained, as a pattern
+  std::vector<std::string> curves{}, histograms{};  ///< patterns; without any: the learning rates, some of the weight matrices
+  std::size_t most_read = 50;                       ///< checkpoints of which the content is read
+  bool higher_is_better = false, force = false;
+};
+int report(const report_options& options);
 
 struct prune_options {
   std::string folder{};

@@ -15,7 +15,6 @@
 #include "tool.hpp"
 
 namespace tool {
-namespace {
 
 using holdfast::checkpoint_info;
 
@@ -27,7 +26,11 @@ std::string time_text(std::chrono::system_clock::time_point t, const char* forma
   return {text, std::strftime(text, sizeof text, format, &parts)};
 }
 
-}  // namespace
+std::vector<checkpoint_info> checkpoints_of_run(const std::string& folder) {
+  std::vector<checkpoint_info> all = checkpoints_in(folder);
+  if (all.empty()) throw holdfast::error(folder + ": expected a folder with checkpoints (step-….h5), found none; name the folder of a run");
+  return all;
+}
 
 void find_damage(std::vector<checkpoint_info>& all, bool content) {
   progress bar("verifying");
@@ -50,8 +53,7 @@ std::string reason_alone(const checkpoint_info& c) {
 }
 
 int history(const history_options& options) {
-  std::vector<checkpoint_info> all = checkpoints_in(options.folder);
-  if (all.empty()) throw holdfast::error(options.folder + ": expected a folder with checkpoints (step-….h5), found none; name the folder of a run");
+  std::vector<checkpoint_info> all = checkpoints_of_run(options.folder);
   find_damage(all, options.verify);
   std::vector<checkpoint_info> whole = all;
   std::erase_if(whole, [](const checkpoint_info& c) { return !c.damage.empty(); });

@@ -29,6 +29,7 @@ class command_line {
     add_verify();
     add_diff();
     add_history();
+    add_report();
     add_prune();
     add_seal();
     add_extract();
@@ -199,6 +200,19 @@ class command_line {
     c->add_flag("--json", history_.json, "as JSON");
   }
 
+  void add_report() {
+    CLI::App* const c = add("report", "A page about a run for the browser: metric, learning rate, norms of layers, histograms, NaN and Inf, damage",
+                            "  holdfast report runs/exp1 -o report.html\n  holdfast report runs/exp1 -o report.html --force --histogram 'model/fc1.*' --curve scaler/scale", report_, &tool::report);
+    c->add_option("folder", report_.folder, "of a run's checkpoints")->required()->option_text("DIR");
+    c->add_option("-o,--output", report_.to, "the HTML file to write")->required()->option_text("OUT");
+    c->add_option("--parameters", report_.parameters, "what is trained; /model if not given")->option_text("PATTERN");
+    add_patterns(c, "--histogram", report_.histograms, "tensors to draw histograms of; if not given, some of the weight matrices");
+    add_patterns(c, "--curve", report_.curves, "numbers to draw over the steps; if not given, the learning rates");
+    c->add_option("--read", report_.most_read, "read the content of N checkpoints, evenly spread; 50 if not given")->check(CLI::PositiveNumber)->option_text("N");
+    c->add_flag("--higher-is-better", report_.higher_is_better, "the best metric is the highest, not the lowest");
+    c->add_flag("--force", report_.force, "replace a file of that name");
+  }
+
   void add_prune() {
     CLI::App* const c = add("prune", "Deletes the checkpoints of a run that need not be kept; never the newest that is whole",
                             "  holdfast prune runs/exp1 --keep-last 3 --keep-best 1 --dry-run\n  holdfast prune runs/exp1 --keep-every 10000", prune_, &tool::prune);
@@ -285,6 +299,7 @@ class command_line {
   tool::verify_options verify_;
   tool::diff_options diff_;
   tool::history_options history_;
+  tool::report_options report_;
   tool::prune_options prune_;
   tool::extract_options extract_;
   tool::merge_options merge_;

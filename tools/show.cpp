@@ -13,8 +13,8 @@
 #include <holdfast/core/convert.hpp>
 
 #include "commands.hpp"
-#include "pieces.hpp"
 #include "progress.hpp"
+#include "statistics.hpp"
 #include "tool.hpp"
 
 namespace tool {
@@ -25,57 +25,9 @@ using holdfast::entry;
 using holdfast::entry_kind;
 using holdfast::detail::family;
 
-/// Of the finite elements; of complex numbers, of their magnitudes. A long double holds every 64-bit integer where it has 64 bits for it.
-struct statistics {
-  long double min = std::numeric_limits<long double>::infinity(), max = -min, sum = 0, squares = 0;
-  std::uint64_t finite = 0, nan = 0, infinite = 0;
-
-  void take(long double x) {
-    if (std::isnan(x)) {
-      ++nan;
-    } else if (std::isinf(x)) {
-      ++infinite;
-    } else {
-      ++finite;
-      min = std::min(min, x);
-      max = std::max(max, x);
-      sum += x;
-      squares += x * x;
-    }
-  }
-  long double mean() const { return sum / static_cast<long double>(finite); }
-  long double norm() const { return std::sqrt(squares); }
-};
-
-/// Takes elements as the widest number of their family.
-void take(statistics& s, const std::byte* at, dtype type, std::size_t count) {
-  const auto each = [&]<class Wide>(Wide, dtype wide) {
-    std::vector<Wide> numbers(count);
-    auto* const out = reinterpret_cast<std::byte*>(numbers.data());
-    if (type == wide) std::memcpy(out, at, count * sizeof(Wide));
-    else convert(at, type, out, wide, count);
-    for (const Wide& n : numbers) {
-      if constexpr (std::is_arithmetic_v<Wide>) s.take(static_cast<long double>(n));
-      else s.take(std::hypot(static_cast<long double>(n.real), static_cast<long double>(n.imaginary)));
-    }
-  };
-  switch (holdfast::detail::family_of(type)) {
-    case family::boolean:
-    case family::signed_integer: return each(std::int64_t{}, dtype::int64);
-    case family::unsigned_integer: return each(std::uint64_t{}, dtype::uint64);
-    case family::real: return each(double{}, dtype::float64);
-    case family::complex: return each(holdfast::detail::complex_number<double>{}, dtype::complex128);
-    case family::text: return;
-  }
-}
-
-/// Reads a tensor in pieces, and compares its digest on the way.
-template <class F>
-void read_verified(const holdfast::hdf5::reader& in, const entry& e, F&& take_piece) { in.verify(e, for_each_piece(in, e, take_piece)); }
-
 statistics statistics_of(const holdfast::hdf5::reader& in, const entry& e) {
   statistics s;
-  read_verified(in, e, [&](const std::byte* at, std::uint64_t n) { take(s, at, e.dtype, n); });
+  read_verified(in, e, [&](const std::byte* at, std::uint64_t n) { s.take(at, e.dtype, n); });
   return s;
 }
 

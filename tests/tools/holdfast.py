@@ -737,10 +737,12 @@ class Shell(Command):
             self.assertEqual(call(*arguments, HOLDFAST_PROGRESS_AFTER="0").stderr, "")
 
     def test_the_bar_counts_all_bytes(self):
-        large, copy, archive = self.folder / "large.h5", self.folder / "copy.h5", self.folder / "large.npz"
+        run, archive = self.folder / "large", self.folder / "large.npz"
+        run.mkdir()
+        large, copy = run / "step-000000000001.h5", self.folder / "copy.h5"
         np.savez_compressed(archive, x=np.arange(1 << 20), y=np.arange(1 << 20))
         for arguments in (["import", archive, large], ["verify", large], ["show", large, "x"], ["extract", large, copy], ["export", large, self.folder / "large.safetensors"],
-                          ["export", large, self.folder / "copy.npz"], ["merge", copy, self.tiny, "-o", self.folder / "merged.h5"]):
+                          ["export", large, self.folder / "copy.npz"], ["merge", copy, self.tiny, "-o", self.folder / "merged.h5"], ["report", run, "-o", self.folder / "large.html"]):
             shown, status = on_terminal(*arguments, HOLDFAST_PROGRESS_AFTER="0")
             self.assertEqual(status, 0, shown)
             self.assertIn("100%", shown)
