@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(replicas_that_differ_are_named) {
     require_all(text, "rank 2: ", "/large", "digest");
     BOOST_TEST(text.find("/small") == std::string::npos);
     BOOST_TEST(support::names_in(folder.path()).empty());
-    mpi::save(*four, folder / "a.h5", s, {}, mpi::replicas::trust);
+    mpi::save(*four, folder / "a.h5", s, {}, {.replicas = mpi::replicas::trust});
     if (four.rank() == 0) checkpoint_file(folder / "a.h5").verify();
     MPI_Barrier(*four);
     large[49'999] = 1;

@@ -28,13 +28,10 @@
 #include <holdfast/io/overlapped_writer.hpp>
 #include <holdfast/mpi/blueprint.hpp>
 #include <holdfast/mpi/communicator.hpp>
+#include <holdfast/mpi/rank_options.hpp>
 #include <holdfast/mpi/writing.hpp>
 
 namespace holdfast::mpi {
-
-/// Whether a save compares what is bound whole on every rank, and written by one, between the ranks.
-enum class replicas { compare,
-                      trust };
 
 /// The path for state of this rank alone: "ranks/3/rng" for "rng" on rank 3. What differs from rank to rank, as random
 /// generators do, is bound under such a path; everything else is the same on all ranks or `sharded`.
@@ -58,17 +55,17 @@ class basic_saver {
   }
 
   /// As `mpi::save`, after a save in the background has ended; its error, if it had one, is thrown instead.
-  void save(const std::string& path, const state& bound, const save_options& options = {}, replicas whole = replicas::compare) {
+  void save(const std::string& path, const state& bound, const save_options& options = {}, const rank_options& ranks = {}) {
     close();
-    prepare(path, bound, options);
+    prepare(path, bound, options, ranks);
     meet([&] {
-      compare(whole);
-      write(world_, path, options);
+      compare(ranks.replicas);
+      write(world_, path, options, ranks);
     });
   }
 
   /// As `mpi::save_async`. Whether a save is still in the background, and what `busy` makes of that, is decided by all ranks.
-  pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}, replicas whole = replicas::compare, when_busy busy = when_busy::wait,
+  pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}, const rank_options& ranks = {}, when_busy busy = when_busy::wait,
                           std::function<void()> then = {}) {
     int level = MPI_THREAD_SINGLE;
     detail::check(MPI_Query_thread(&level), "MPI_Query_thread");
@@ -80,9 +77,9 @@ class basic_saver {
       if (busy == when_busy::error) throw error(path + ": the save before this one is still being written");
     }
     close();
-    prepare(path, bound, options);
+    prepare(path, bound, options, ranks);
     meet([&] {
-      compare(whole);
+      compare(ranks.replicas);
       detail::together(world_, [&] { copy(); });
     });
     std::promise<bool> all_started;
@@ -90,10 +87,10 @@ class basic_saver {
     try {
       detail::together(world_, [&] {
         try {
-          running_ = std::make_shared<holdfast::detail::background>([this, go, path, options, then = std::move(then)] {
+          running_ = std::make_shared<holdfast::detail::background>([this, go, path, options, ranks, then = std::move(then)] {
             if (!go.get()) return;
             try {
-              meet([&] { write(background_, path, options); });
+              meet([&] { write(background_, path, options, ranks); });
               if (then) then();
             } catch (...) {
               failure_ = std::current_exception();
@@ -150,15 +147,15 @@ class basic_saver {
     }
   }
 
-  void prepare(const std::string& path, const state& bound, const save_options& options) {
+  void prepare(const std::string& path, const state& bound, const save_options& options, const rank_options& ranks) {
     meet([&] {
       bool same = false;
       detail::packer call;
-      call.put(path).put(options.step).put(options.key != nullptr).put(options.durable);
+      call.put(path).put(options.step).put(options.key != nullptr).put(options.durable).put(ranks.replicas).put(ranks.writes);
       std::vector<std::byte> of_root = call.bytes();
       world_.broadcast(of_root);
       detail::together(world_, [&] {
-        if (of_root != call.bytes()) throw error(path + ": expected the path, step, key and durability that rank 0 saves with");
+        if (of_root != call.bytes()) throw error(path + ": expected the path, step, key, durability and rank_options that rank 0 saves with");
         bound.run_before_save();
         same = manifest_ && plan_ && keyed_ == (options.key != nullptr) && manifest_->refresh(bound);
         if (!same) manifest_.emplace(bound);
@@ -235,7 +232,7 @@ class basic_saver {
     });
   }
 
-  void write(const detail::basic_communicator<X>& comm, const std::string& path, const save_options& options) {
+  void write(const detail::basic_communicator<X>& comm, const std::string& path, const save_options& options, const rank_options& ranks) {
     io::storage& on = options.storage != nullptr ? *options.storage : io::posix();
     detail::basic_blueprint<X>& plan = *plan_;
     detail::basic_writing<X> writing(comm, plan, views_, options);
@@ -255,15 +252,17 @@ class basic_saver {
     auto contents = comm.gather(small.bytes());
     std::unique_ptr<io::file> joined;
     io::file* file = nullptr;
+    const bool collective = ranks.writes == writes::collective;
+    std::string temporary;
     detail::together(comm, [&] {
       detail::unpacker in(name);
-      const std::string temporary = in.text();
-      if (writing.bytes() == 0) return;
+      temporary = in.text();
+      if (writing.bytes() == 0 && !collective) return;
       if (comm.root()) file = &**durable;
       else file = (joined = on.join(temporary, path)).get();
-      holdfast::detail::choose_mode(*file, options, in.get<std::uint64_t>());
+      if (!collective) holdfast::detail::choose_mode(*file, options, in.get<std::uint64_t>());
     });
-    detail::agree(comm, writing.write(file, pieces_));
+    detail::agree(comm, collective ? writing.write_collectively(*file, temporary, ranks.hints, pieces_) : writing.write(file, pieces_));
     joined.reset();
     const auto digests = comm.gather(std::as_bytes(std::span(writing.digests())));
     detail::together(comm, [&] {
@@ -381,8 +380,8 @@ using saver = basic_saver<void>;
 /// visible under its name when this returns. Where any rank meets an error all throw it, with the rank's number, and a
 /// file that was there before is still what it was. The path is one file for all ranks: a shared file system.
 template <class X = void>
-void save(MPI_Comm comm, const std::string& path, const state& bound, const save_options& options = {}, replicas whole = replicas::compare) {
-  basic_saver<X>(comm).save(path, bound, options, whole);
+void save(MPI_Comm comm, const std::string& path, const state& bound, const save_options& options = {}, const rank_options& ranks = {}) {
+  basic_saver<X>(comm).save(path, bound, options, ranks);
 }
 
 }  // namespace holdfast::mpi
