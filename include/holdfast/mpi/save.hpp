@@ -41,8 +41,8 @@ std::string rank_only(MPI_Comm comm, std::string_view path) {
 }
 
 /// Saves one state of all ranks of a communicator again and again, as `holdfast::saver` does for one process: what the ranks
-/// agreed on is used again for as long as nothing changes on any of them. Every function is collective, and is called by
-/// one thread of each rank. `state::version` is not looked at.
+/// agreed on is used again for as long as nothing changes on any of them, and what `state::version` says has changed on none is not copied,
+/// digested and compared again. Every function is collective, and is called by one thread of each rank.
 template <class X>
 class basic_saver {
  public:
@@ -58,10 +58,7 @@ class basic_saver {
   void save(const std::string& path, const state& bound, const save_options& options = {}, const rank_options& ranks = {}) {
     close();
     prepare(path, bound, options, ranks);
-    meet([&] {
-      compare(ranks.replicas);
-      write(world_, path, options, ranks);
-    });
+    meet([&] { write(world_, path, options, ranks); });
   }
 
   /// As `mpi::save_async`. Whether a save is still in the background, and what `busy` makes of that, is decided by all ranks.
@@ -78,10 +75,7 @@ class basic_saver {
     }
     close();
     prepare(path, bound, options, ranks);
-    meet([&] {
-      compare(ranks.replicas);
-      detail::together(world_, [&] { copy(); });
-    });
+    meet([&] { detail::together(world_, [&] { copy(); }); });
     std::promise<bool> all_started;
     const std::shared_future<bool> go = all_started.get_future().share();
     try {
@@ -141,10 +135,31 @@ class basic_saver {
     try {
       work();
     } catch (...) {
-      plan_.reset();
+      forget();
       manifest_.reset();
       throw;
     }
+  }
+
+  void forget() {
+    plan_.reset();
+    last_ = {};
+    staged_.clear();
+  }
+
+  using versions = std::vector<std::optional<std::uint64_t>>;
+
+  /// Finds what has the content of the last save: what is shared, on all ranks.
+  void find_known(const seal_key& key) {
+    versions_.clear();
+    for (const auto& i : manifest_->items()) versions_.push_back(i.version);
+    known_.assign(versions_.size(), false);
+    if (!plan_->versioned) return;
+    for (std::size_t n = 0; n < known_.size(); ++n) known_[n] = !last_.of.empty() && last_.key == key && versions_[n] && versions_[n] == last_.of[n];
+    std::vector<std::uint8_t> mine, all(plan_->shared.size());
+    for (const std::size_t n : plan_->shared) mine.push_back(known_[n]);
+    detail::check(MPI_Allreduce(mine.data(), all.data(), static_cast<int>(all.size()), MPI_UINT8_T, MPI_MIN, world_.get()), "MPI_Allreduce");
+    for (std::size_t n = 0; n < all.size(); ++n) known_[plan_->shared[n]] = all[n] != 0;
   }
 
   void prepare(const std::string& path, const state& bound, const save_options& options, const rank_options& ranks) {
@@ -162,9 +177,10 @@ class basic_saver {
       });
       keyed_ = options.key != nullptr;
       if (!world_.all(same)) {
-        plan_.reset();
+        forget();
         plan_.emplace(world_, *manifest_, keyed_);
       }
+      find_known(options.key);
       detail::together(world_, [&] { look(); });
     });
   }
@@ -198,35 +214,42 @@ class basic_saver {
     const auto copied = [this](std::size_t n) { return views_[n].bytes() != 0 && !holdfast::detail::on_device(manifest_->items()[n].view); };
     std::size_t bytes = 0;
     for (std::size_t n = 0; n < views_.size(); ++n) bytes += copied(n) ? (views_[n].bytes() + 63) / 64 * 64 : 0;
+    if (bytes > image_.memory().size()) staged_.clear();
     const auto image = image_.reserve(bytes);
+    const versions held = std::exchange(staged_, {});
     std::size_t at = 0;
     for (std::size_t n = 0; n < views_.size(); ++n) {
       if (!copied(n)) continue;
       tensor_view& v = views_[n];
-      gather(v, 0, v.bytes() / size_of(v.dtype()), image.data() + at);
+      if (held.empty() || !versions_[n] || versions_[n] != held[n]) gather(v, 0, v.bytes() / size_of(v.dtype()), image.data() + at);
       v = v.in_host(image.data() + at);
       at += (v.bytes() + 63) / 64 * 64;
     }
+    staged_ = versions_;
   }
 
   /// Throws `error` on all ranks where a tensor that is bound whole is not the same on all.
-  void compare(replicas whole) {
-    if (whole == replicas::trust || world_.size() == 1) return;
-    std::vector<const typename detail::basic_blueprint<X>::placed*> all;
-    for (const auto& p : plan_->small_replicas) all.push_back(&p);
-    for (const auto& p : plan_->large)
-      if (!p.sharded) all.push_back(&p);
+  void compare(const detail::basic_communicator<X>& comm, const detail::basic_writing<X>& writing) {
+    std::vector<std::size_t> all;
     detail::packer mine;
-    for (const auto* p : all) mine.put(detail::content_digest<X>(views_[p->item]));
+    const auto put = [&](const auto& p, const digest& d) {
+      all.push_back(p.item);
+      mine.put(d);
+    };
+    detail::together(comm, [&] {
+      for (const auto& p : plan_->small_replicas)
+        if (!known_[p.item]) put(p, detail::content_digest<X>(views_[p.item]));
+      writing.for_each_replica(put);
+    });
     std::vector<std::byte> of_root = mine.bytes();
-    world_.broadcast(of_root);
-    detail::together(world_, [&] {
+    comm.broadcast(of_root);
+    detail::together(comm, [&] {
       if (of_root == mine.bytes()) return;
       std::string text = "its replicas differ from those of rank 0:";
       detail::unpacker a(of_root), b(mine.bytes());
-      for (const auto* p : all) {
+      for (const std::size_t item : all) {
         const auto theirs = a.get<digest>(), own = b.get<digest>();
-        if (theirs != own) text += " /" + manifest_->items()[p->item].entry.path + " (digest " + own.text() + ", rank 0 has " + theirs.text() + ")";
+        if (theirs != own) text += " /" + manifest_->items()[item].entry.path + " (digest " + own.text() + ", rank 0 has " + theirs.text() + ")";
       }
       throw error(text + "; bind what is each rank's own under holdfast::mpi::rank_only, or pass replicas::trust to save what one rank has");
     });
@@ -235,7 +258,8 @@ class basic_saver {
   void write(const detail::basic_communicator<X>& comm, const std::string& path, const save_options& options, const rank_options& ranks) {
     io::storage& on = options.storage != nullptr ? *options.storage : io::posix();
     detail::basic_blueprint<X>& plan = *plan_;
-    detail::basic_writing<X> writing(comm, plan, views_, options);
+    const bool compared = ranks.replicas == replicas::compare && comm.size() > 1;
+    detail::basic_writing<X> writing(comm, plan, views_, options, known_, last_.digests, compared);
     std::optional<io::basic_durable_file<X>> durable;
     std::optional<hdf5::basic_trailer<X>> end;
     std::vector<std::byte> name;
@@ -264,10 +288,12 @@ class basic_saver {
     });
     detail::agree(comm, collective ? writing.write_collectively(*file, temporary, ranks.hints, pieces_) : writing.write(file, pieces_));
     joined.reset();
+    if (compared) compare(comm, writing);
     const auto digests = comm.gather(std::as_bytes(std::span(writing.digests())));
     detail::together(comm, [&] {
       if (comm.root()) finish(*durable, *end, contents, digests, options);
     });
+    if (plan.versioned) last_ = {versions_, writing.digests(), options.key};
   }
 
   void pack_small(detail::packer& to) const {
@@ -368,6 +394,14 @@ class basic_saver {
   bool keyed_ = false;
   std::vector<tensor_view> views_;  // of its items
   std::vector<holdfast::detail::basic_fetched<X>> fetched_;
+  versions versions_;        // of its items
+  std::vector<bool> known_;  // of them, what has the content of the last save
+  struct {
+    versions of;
+    std::vector<digest> digests;
+    seal_key key;
+  } last_;           // what this rank wrote by this plan
+  versions staged_;  // what is in image_
   io::staging_buffer pieces_, image_;
   std::exception_ptr failure_;                             // of the last save in the background
   std::shared_ptr<holdfast::detail::background> running_;  // last: it uses the others until it ends

@@ -29,15 +29,19 @@ namespace holdfast::mpi::detail {
 template <class X>
 class basic_writing {
  public:
-  /// `views` is where this rank's tensors are, in host memory, by item of its manifest.
-  basic_writing(const basic_communicator<X>& comm, const basic_blueprint<X>& plan, const std::vector<tensor_view>& views, const save_options& options)
-      : comm_(comm), plan_(plan), views_(views), options_(options), shards_of_(static_cast<std::size_t>(comm.size())), window_(std::clamp<std::size_t>(256 / shards_of_.size(), 1, 8)) {
+  /// `views` is where this rank's tensors are, in host memory, by item of its manifest. Those that are `known` have, on all ranks, the
+  /// content that they had when `last`, the digests of a save of the same plan, was made. With `compared`, what is bound whole on every
+  /// rank is digested on every rank.
+  basic_writing(const basic_communicator<X>& comm, const basic_blueprint<X>& plan, const std::vector<tensor_view>& views, const save_options& options, const std::vector<bool>& known, const std::vector<digest>& last, bool compared)
+      : comm_(comm), plan_(plan), views_(views), options_(options), known_(known), shards_of_(static_cast<std::size_t>(comm.size())), window_(std::clamp<std::size_t>(256 / shards_of_.size(), 1, 8)) {
     for (const placed& p : plan_.large) {
       const std::uint64_t end = p.first_unit + blocks_in(p.bytes, digest_block);
       for (std::uint64_t u = p.first_unit; u < end; ++u) {
         const bool mine = plan_.owner(u) == static_cast<std::size_t>(comm.rank());
         if (plan_.exchanged(u)) shards_of_[plan_.owner(u)].push_back({&p, u, digests_.size()});
         else if (mine) alone_.push_back({&p, u, digests_.size()});
+        // A digest with a key is dear, and is not needed to compare.
+        if (compared && !p.sharded && !known_[p.item]) (mine && options_.key == nullptr ? written_ : replicas_).push_back({&p, u, mine && options_.key == nullptr ? digests_.size() : replicas_.size()});
         if (mine) add(p, u);
       }
     }
@@ -46,6 +50,8 @@ class basic_writing {
         alone_.push_back({&p, u, digests_.size()});
         add(p, u);
       }
+    if (last.size() == digests_.size()) digests_ = last;
+    found_.resize(replicas_.size());
   }
 
   /// Bytes that this rank writes before the metadata.
@@ -84,6 +90,22 @@ class basic_writing {
 
   /// Of the blocks that this rank has written: those that all ranks share first, then its own.
   const std::vector<digest>& digests() const noexcept { return digests_; }
+
+  /// Calls `visit(tensor, digest)` for the large tensors that are to be compared, with the digest of what this rank has of them, once they are
+  /// written.
+  template <class F>
+  void for_each_replica(F&& visit) const {
+    auto own = written_.begin(), other = replicas_.begin();
+    std::vector<digest> blocks;
+    for (const placed& p : plan_.large) {
+      blocks.clear();
+      for (std::uint64_t u = p.first_unit, end = u + blocks_in(p.bytes, digest_block); u < end; ++u) {
+        if (own != written_.end() && own->number == u) blocks.push_back(digests_[own++->digest]);
+        else if (other != replicas_.end() && other->number == u) blocks.push_back(found_[other++->digest]);
+      }
+      if (!blocks.empty()) visit(p, holdfast::detail::root_of(blocks));
+    }
+  }
 
  private:
   using placed = typename basic_blueprint<X>::placed;
@@ -136,7 +158,11 @@ class basic_writing {
   /// Returns whether it ended early, because some rank met an error.
   template <class Writer>
   bool write_windows(std::optional<Writer>& writer, std::size_t alone) {
-    for (std::size_t n = 0; n < alone; ++n) put(writer, window(alone_, n), {});
+    for (std::size_t n = 0; n < alone; ++n) {
+      put(writer, window(alone_, n), {});
+      look_at_replicas(replicas_.size() * (n + 1) / (alone + 1));
+    }
+    look_at_replicas(replicas_.size());
     return plan_.exchanges && exchange(writer);
   }
 
@@ -146,6 +172,24 @@ class basic_writing {
       if (!blocks.empty()) write_window(*writer, blocks, received);
     });
     if constexpr (std::is_same_v<Writer, basic_collective_writer<X>>) note([&] { writer->write_all(); });
+  }
+
+  /// Digests the first of the replicas' blocks up to `end`, while what was given to the writer is on its way.
+  void look_at_replicas(std::size_t end) {
+    attempt([&] {
+      for (; looked_at_ < end; ++looked_at_) {
+        const unit& u = replicas_[looked_at_];
+        const tensor_view& view = views_[u.of->item];
+        const std::uint64_t n = plan_.unit_bytes(*u.of, u.number), width = size_of(view.dtype());
+        if (view.contiguous()) {
+          found_[looked_at_] = holdfast::detail::digest_of({view.data() + u.within(), n});
+        } else {
+          std::vector<std::byte> copy(n);
+          gather(view, u.within() / width, n / width, copy.data());
+          found_[looked_at_] = holdfast::detail::digest_of(copy);
+        }
+      }
+    });
   }
 
   /// Windows of blocks in rounds: in each, every rank sends to every owner what it has of that owner's window. Returns whether it
@@ -222,7 +266,8 @@ class basic_writing {
       const auto bytes = in.take(h.bytes);
       std::copy(bytes.begin(), bytes.end(), blocks[h.slot].begin() + h.at);
     }
-    for (std::size_t n = 0; n < units.size(); ++n) digests_[units[n].digest] = holdfast::detail::digest_of(blocks[n], options_.key);
+    for (std::size_t n = 0; n < units.size(); ++n)
+      if (!known_[units[n].of->item]) digests_[units[n].digest] = holdfast::detail::digest_of(blocks[n], options_.key);
     for (const stretch& s : stretches) writer.write(s.offset, s.bytes);
   }
 
@@ -230,12 +275,16 @@ class basic_writing {
   const basic_blueprint<X>& plan_;
   const std::vector<tensor_view>& views_;
   const save_options& options_;
+  const std::vector<bool>& known_;            // by item
   std::vector<unit> alone_;                   // that need nothing of other ranks
   std::vector<std::vector<unit>> shards_of_;  // that are exchanged, by owner
   std::size_t window_;
   std::vector<digest> digests_;
   std::uint64_t bytes_ = 0;
-  std::exception_ptr met_;  // first of this rank
+  std::vector<unit> written_, replicas_;  // blocks to be compared: whose digest is that of `digests_`, and the others
+  std::vector<digest> found_;             // of the others
+  std::size_t looked_at_ = 0;             // of the others
+  std::exception_ptr met_;                // first of this rank
 };
 
 /// The digest of a tensor's content, as the index has it.
