@@ -12,7 +12,7 @@
 //   sync        until the last rank's fsync is done
 //   commit      digests to rank 0, metadata, index and seal, fsync, rename, fsync of the folder
 // `root_cpu` and `rank_cpu`: seconds of a processor outside MPI that the first phase takes of rank 0 and, at most, of another one;
-// `root_cpu_commit` the same of the rest at rank 0. `told` and `gathered`: bytes that rank 0 broadcasts and gets. `broadcast`: the
+// `root_cpu_commit` the same of the rest at rank 0. `told` and `gathered`: bytes that rank 0 broadcasts and gets from the others. `broadcast`: the
 // seconds of a bare MPI_Bcast of as many bytes. FOLDER is on the disk that is measured.
 #include <algorithm>
 #include <chrono>
@@ -79,7 +79,7 @@ int MPI_Gather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatyp
 }
 int MPI_Gatherv(const void* a, int n, MPI_Datatype t, void* b, const int* m, const int* d, MPI_Datatype u, int root, MPI_Comm c) {
   if (rank == root)
-    for (int r = 0; r < size; ++r) seen.gathered += m[r];
+    for (int r = 1; r < size; ++r) seen.gathered += m[r];
   return within_mpi([&] { return PMPI_Gatherv(a, n, t, b, m, d, u, root, c); });
 }
 int MPI_Alltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c) {
