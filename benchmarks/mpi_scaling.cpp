@@ -1,9 +1,19 @@
-// What a save by many ranks costs, and of what: mpiexec -n N mpi_scaling FOLDER TENSORS MIB ROUNDS [rows|columns|replicas]
-// prints the seconds of
-//   plain    every rank writes as many bytes to a file of its own: the best that this machine does, with O_DIRECT where it may
-//   first    a save whose layout is compiled and agreed on, with what was agreed forgotten before
-//   again    a save that replays it
-// as the medians of interleaved rounds. All are durable; the slowest rank counts. FOLDER is on the disk that is measured.
+// What a save by many ranks costs, phase by phase: mpiexec -n N mpi_scaling FOLDER TENSORS MIB ROUNDS CUT [CONTENDER...]
+// CUT: rows, columns, replicas. CONTENDER, all where none is given:
+//   plain       every rank writes as many bytes to a file of its own: the best that this machine does, with O_DIRECT where it may
+//   first       mpi::save whose layout is compiled and agreed on, with what was agreed forgotten before
+//   again       one that replays it
+//   collective  the same by MPI-IO
+//   trusted     (replicas) not compared
+// Prints JSON: medians of interleaved rounds, durable saves. `seconds` is the slowest rank's; of the saves also, by phase:
+//   metadata    until rank 0 creates the file: naming, agreement, layout, comparing
+//   reserve     creating the file and reserving its blocks
+//   write       until the last rank has given everything to the operating system; `exchange` is the part of it in MPI_Alltoall(v)
+//   sync        until the last rank's fsync is done
+//   commit      digests to rank 0, metadata, index and seal, fsync, rename, fsync of the folder
+// `root_cpu` and `rank_cpu`: seconds of a processor outside MPI that the first phase takes of rank 0 and, at most, of another one;
+// `root_cpu_commit` the same of the rest at rank 0. `told` and `gathered`: bytes that rank 0 broadcasts and gets from the others. `broadcast`: the
+// seconds of a bare MPI_Bcast of as many bytes. FOLDER is on the disk that is measured.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -12,9 +22,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <mpi.h>
+#include <ctime>
 
 #include <holdfast/holdfast.hpp>
 #include <holdfast/mpi.hpp>
@@ -22,23 +34,155 @@
 namespace {
 
 using namespace holdfast;
-using clock = std::chrono::steady_clock;
 
 int rank = 0, size = 1;
 
-double slowest(double mine) {
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double cpu() {
+  timespec t{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+/// What this rank did of the save that is being measured. Times are of one clock, which the ranks of one machine share.
+struct probe {
+  double created = 0, reserved = 0, sync_begun = 0, sync_ended = 0;  ///< 0: it was not this rank's to do
+  double exchange = 0, in_mpi = 0, cpu_at_creation = 0;              ///< `in_mpi`: seconds of the processor
+  double told = 0, gathered = 0;
+  bool committing = false;
+};
+probe seen;
+
+template <class F>
+int within_mpi(F&& call) {
+  const double before = cpu();
+  const int result = call();
+  seen.in_mpi += cpu() - before;
+  return result;
+}
+
+}  // namespace
+
+// The library's collective calls, by MPI's profiling interface.
+extern "C" {
+int MPI_Allreduce(const void* a, void* b, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c) {
+  return within_mpi([&] { return PMPI_Allreduce(a, b, n, t, op, c); });
+}
+int MPI_Bcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c) {
+  int width = 0;
+  MPI_Type_size(t, &width);
+  seen.told += static_cast<double>(n) * width;
+  return within_mpi([&] { return PMPI_Bcast(a, n, t, root, c); });
+}
+int MPI_Gather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c) {
+  return within_mpi([&] { return PMPI_Gather(a, n, t, b, m, u, root, c); });
+}
+int MPI_Gatherv(const void* a, int n, MPI_Datatype t, void* b, const int* m, const int* d, MPI_Datatype u, int root, MPI_Comm c) {
+  if (rank == root)
+    for (int r = 1; r < size; ++r) seen.gathered += m[r];
+  return within_mpi([&] { return PMPI_Gatherv(a, n, t, b, m, d, u, root, c); });
+}
+int MPI_Alltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c) {
+  const double before = now();
+  const int result = within_mpi([&] { return PMPI_Alltoall(a, n, t, b, m, u, c); });
+  seen.exchange += now() - before;
+  return result;
+}
+int MPI_Alltoallv(const void* a, const int* n, const int* d, MPI_Datatype t, void* b, const int* m, const int* e, MPI_Datatype u, MPI_Comm c) {
+  const double before = now();
+  const int result = within_mpi([&] { return PMPI_Alltoallv(a, n, d, t, b, m, e, u, c); });
+  seen.exchange += now() - before;
+  return result;
+}
+int MPI_File_sync(MPI_File file) {
+  if (seen.sync_begun == 0) seen.sync_begun = now();
+  return PMPI_File_sync(file);
+}
+}
+
+namespace {
+
+/// The operating system's files, with the time of the steps that separate phases.
+class timed_storage final : public io::posix_storage {
+ public:
+  std::unique_ptr<io::file> create(const std::string& path, const std::string& shown_as) override {
+    seen.created = now();
+    seen.cpu_at_creation = cpu() - seen.in_mpi;
+    return std::make_unique<timed_file>(io::posix_storage::create(path, shown_as));
+  }
+  std::unique_ptr<io::file> join(const std::string& path, const std::string& shown_as) override { return std::make_unique<timed_file>(io::posix_storage::join(path, shown_as)); }
+
+ private:
+  class timed_file final : public io::file {
+   public:
+    explicit timed_file(std::unique_ptr<io::file> below) : below_(std::move(below)) {}
+    const std::string& path() const override { return below_->path(); }
+    void write_at(std::uint64_t offset, std::span<const std::byte> bytes) override { below_->write_at(offset, bytes); }
+    void read_at(std::uint64_t offset, std::span<std::byte> out) const override { below_->read_at(offset, out); }
+    std::uint64_t size() const override { return below_->size(); }
+    std::chrono::system_clock::time_point modified() const override { return below_->modified(); }
+    void preallocate(std::uint64_t bytes) override {
+      below_->preallocate(bytes);
+      seen.reserved = now();
+    }
+    /// The first one of a rank is of what it has written; rank 0 syncs once more, with the seal.
+    void sync() override {
+      const bool first = seen.sync_ended == 0;
+      if (first && seen.sync_begun == 0) seen.sync_begun = now();
+      below_->sync();
+      if (first) seen.sync_ended = now();
+    }
+    std::shared_ptr<const std::byte> map() const override { return below_->map(); }
+    bool write_past_cache() override { return below_->write_past_cache(); }
+    unsigned writes_at_once() const override { return below_->writes_at_once(); }
+    void begin_write_back(std::uint64_t offset, std::uint64_t bytes) noexcept override { below_->begin_write_back(offset, bytes); }
+
+   private:
+    std::unique_ptr<io::file> below_;
+  };
+};
+
+double over_ranks(double mine, MPI_Op op) {
   double all = 0;
-  MPI_Allreduce(&mine, &all, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+  PMPI_Allreduce(&mine, &all, 1, MPI_DOUBLE, op, MPI_COMM_WORLD);
   return all;
 }
+double most(double mine) { return over_ranks(mine, MPI_MAX); }
+
+using sample = std::map<std::string, double>;
 
 /// The seconds of the slowest rank; all start together.
 template <class F>
-double timed(F&& work) {
-  MPI_Barrier(MPI_COMM_WORLD);
-  const auto start = clock::now();
+sample timed(F&& work) {
+  PMPI_Barrier(MPI_COMM_WORLD);
+  const double start = now();
   work();
-  return slowest(std::chrono::duration<double>(clock::now() - start).count());
+  return {{"seconds", most(now() - start)}};
+}
+
+template <class F>
+sample by_phase(bool large, F&& work) {
+  seen = {};
+  PMPI_Barrier(MPI_COMM_WORLD);
+  const double start = over_ranks(now(), MPI_MAX), cpu_start = cpu();
+  work();
+  const double ended = now(), used = cpu() - seen.in_mpi - cpu_start;
+  const double end = most(ended), created = most(seen.created), reserved = most(seen.reserved);
+  // Where nothing is written but by rank 0 at the end, the only sync is the commit's.
+  const double written = large ? most(seen.sync_begun) : reserved, synced = large ? most(seen.sync_ended) : reserved;
+  const double cpu_metadata = seen.created != 0 ? seen.cpu_at_creation - cpu_start : 0;
+  return {{"seconds", end - start},
+          {"metadata", created - start},
+          {"reserve", reserved - created},
+          {"write", written - reserved},
+          {"sync", synced - written},
+          {"commit", end - synced},
+          {"exchange", most(seen.exchange)},
+          {"root_cpu", most(cpu_metadata)},
+          {"root_cpu_commit", most(rank == 0 ? used - cpu_metadata : 0)},
+          {"rank_cpu", most(rank == 0 ? 0 : used)},
+          {"told", over_ranks(rank == 0 ? seen.told : 0, MPI_MAX)},
+          {"gathered", over_ranks(seen.gathered, MPI_MAX)}};
 }
 
 void write_plain(const std::string& folder, const std::vector<std::byte>& bytes) {
@@ -59,7 +203,7 @@ void write_plain(const std::string& folder, const std::vector<std::byte>& bytes)
   file.commit(io::replace::yes);
 }
 
-int measure(const std::string& folder, std::int64_t tensors, std::int64_t mib, int rounds, const std::string& how) {
+int measure(const std::string& folder, std::int64_t tensors, std::int64_t mib, int rounds, const std::string& how, std::vector<std::string> contenders) {
   // Matrices of float32, 1024 rows of as many columns as make up the bytes, at least one for each rank.
   const std::int64_t rows = std::max<std::int64_t>(1024, size), columns = std::max<std::int64_t>((mib << 20) / 4 / tensors / rows, how == "columns" ? size : 1);
   const auto share = [](std::int64_t n, int r) { return n * r / size; };
@@ -74,20 +218,43 @@ int measure(const std::string& folder, std::int64_t tensors, std::int64_t mib, i
     else s.bind("model/layer" + std::to_string(t), sharded(view.view, {rows, columns}, {top, left}));
   }
   const std::int64_t all = rows * columns * tensors * 4;
+  const bool large = rows * columns * 4 >= 65536;
+  if (contenders.empty()) contenders = {"plain", "first", "again"};
   const std::vector<std::byte> bytes(static_cast<std::size_t>(all / size), std::byte{1});
+  timed_storage storage;
+  const std::string path = folder + "/ranks.h5";
 
-  std::map<std::string, std::vector<double>> seconds;
+  std::map<std::string, std::vector<sample>> samples;
   for (int round = 0; round < rounds; ++round) {
-    seconds["plain"].push_back(timed([&] { write_plain(folder, bytes); }));
-    mpi::saver saver(MPI_COMM_WORLD);
-    seconds["first"].push_back(timed([&] { saver.save(folder + "/ranks.h5", s); }));
-    seconds["again"].push_back(timed([&] { saver.save(folder + "/ranks.h5", s); }));
+    auto saver = std::make_unique<mpi::saver>(MPI_COMM_WORLD);
+    saver->save(path, s, {.storage = &storage});
+    for (const std::string& name : contenders) {
+      const auto save = [&](const mpi::rank_options& ranks) { return by_phase(large, [&] { saver->save(path, s, {.storage = &storage}, ranks); }); };
+      sample& measured = samples[name].emplace_back();
+      if (name == "plain") {
+        measured = timed([&] { write_plain(folder, bytes); });
+      } else if (name == "first") {
+        saver.reset();
+        saver = std::make_unique<mpi::saver>(MPI_COMM_WORLD);
+        measured = save({});
+        std::vector<std::byte> message(static_cast<std::size_t>(measured["told"]));
+        measured["broadcast"] = timed([&] { PMPI_Bcast(message.data(), static_cast<int>(message.size()), MPI_BYTE, 0, MPI_COMM_WORLD); })["seconds"];
+      } else {
+        measured = save({.replicas = name == "trusted" ? mpi::replicas::trust : mpi::replicas::compare, .writes = name == "collective" ? mpi::writes::collective : mpi::writes::positional});
+      }
+    }
   }
   if (rank != 0) return 0;
   std::cout << "{\"ranks\": " << size << ", \"tensors\": " << tensors << ", \"bytes\": " << all << ", \"cut\": \"" << how << '"';
-  for (auto& [name, of] : seconds) {
-    std::sort(of.begin(), of.end());
-    std::cout << ", \"" << name << "\": " << of[of.size() / 2];
+  for (const auto& [name, of] : samples) {
+    std::cout << ", \"" << name << "\": {";
+    for (const auto& [what, any] : of.front()) {
+      std::vector<double> values;
+      for (const sample& each : of) values.push_back(each.at(what));
+      std::sort(values.begin(), values.end());
+      std::cout << (what == of.front().begin()->first ? "\"" : ", \"") << what << "\": " << values[values.size() / 2];
+    }
+    std::cout << "}";
   }
   std::cout << "}" << std::endl;
   return 0;
@@ -101,8 +268,8 @@ int main(int argc, char** argv) {
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   int status = 2;
   try {
-    if (argc >= 5) status = measure(argv[1], std::atoll(argv[2]), std::atoll(argv[3]), std::atoi(argv[4]), argc > 5 ? argv[5] : "rows");
-    else if (rank == 0) std::cerr << "usage: mpiexec -n N mpi_scaling FOLDER TENSORS MIB ROUNDS [rows|columns|replicas]\n";
+    if (argc >= 6) status = measure(argv[1], std::atoll(argv[2]), std::atoll(argv[3]), std::atoi(argv[4]), argv[5], {argv + 6, argv + argc});
+    else if (rank == 0) std::cerr << "usage: mpiexec -n N mpi_scaling FOLDER TENSORS MIB ROUNDS rows|columns|replicas [plain|first|again|collective|trusted...]\n";
   } catch (const error& e) {
     if (rank == 0) std::cerr << e.what() << std::endl;
     status = 1;

@@ -124,13 +124,17 @@ struct sharded_trainer {
   std::vector<std::uint8_t> own;  // large, and of the rank alone
   holdfast::state bound;
 
+  /// How large it is: tensors of several digest blocks, or just large enough to be written in blocks, for many ranks.
+  enum class size { blocks,
+                    compact };
+
   /// `filled` with what every number of ranks has; otherwise with what nobody saved.
-  sharded_trainer(int ranks, int rank, bool filled, std::int64_t now = 7)
-      : replica(300'001), bias(10, filled ? 0.5f : -1), step(filled ? now : -1), engine(filled ? static_cast<unsigned>(rank) + 1 : 999), own(100'000, filled ? static_cast<std::uint8_t>(rank + 1) : 0) {
+  sharded_trainer(int ranks, int rank, bool filled, std::int64_t now = 7, size of = size::blocks)
+      : replica(of == size::blocks ? 300'001 : 10'001), bias(10, filled ? 0.5f : -1), step(filled ? now : -1), engine(filled ? static_cast<unsigned>(rank) + 1 : 999), own(of == size::blocks ? 100'000 : 70'000, filled ? static_cast<std::uint8_t>(rank + 1) : 0) {
     for (std::size_t i = 0; i < replica.size(); ++i) replica[i] = filled ? element<double>(99, i) : -1;
     std::uint64_t number = 0;
     for (const cut how : all_cuts)
-      for (const auto& [rows, columns] : {std::pair(400, 900), std::pair(5, 3), std::pair(3, 100'000)}) {
+      for (const auto& [rows, columns] : {std::pair(of == size::blocks ? 400 : 40, 900), std::pair(5, 3), std::pair(3, of == size::blocks ? 100'000 : 9'000)}) {
         pieces.push_back(std::make_unique<piece<float>>(part_of(how, rows, columns, ranks, rank), number, filled));
         bound.bind("model/" + std::to_string(number++), pieces.back()->view());
       }

@@ -100,6 +100,22 @@ BOOST_AUTO_TEST_CASE(choices_are_all_tried_where_they_are_few_and_the_telling_on
   BOOST_TEST(tried == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(a_node_syncs_what_it_has_written_itself) {
+  using kind = support::disk_call::kind;
+  recording_storage disk(file_of(0));
+  const auto write = [&](std::uint64_t at, const std::string& text, std::size_t node) {
+    const auto of = bytes(text);
+    disk.append({.what = kind::write, .offset = at, .bytes = of.size(), .content = {of.begin(), of.end()}, .node = node});
+  };
+  write(0, "ab", 0);
+  write(2, "cd", 1);
+  disk.append({.what = kind::sync, .node = 2});
+  disk.append({.what = kind::sync, .node = 1});
+  LEAVES(disk, "f=02c1d1", "f=a1b1c1d1");
+  disk.append({.what = kind::sync, .node = 0});
+  LEAVES(disk, "f=a1b1c1d1");
+}
+
 BOOST_AUTO_TEST_CASE(what_was_synced_stays_and_a_name_needs_its_folder_synced) {
   recording_storage disk(support::recorded_run::empty_disk());
   const auto file = made(disk, "g", "ab", true);

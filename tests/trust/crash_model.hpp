@@ -2,7 +2,8 @@
 /// What a disk may hold after a crash of the machine at some call of a trace.
 ///
 /// Promised by the file system, and nothing else:
-///   - `sync` of a file makes its content and length durable, but not its name;
+///   - `sync` of a file makes its content and length durable, but not its name. Where several machines (nodes) write to it, what
+///     the one that syncs has written, and zeros before it where nobody's content is durable;
 ///   - `sync_folder` makes the names in that folder durable as they are: files, folders, renames, removals. It says
 ///     nothing about the content of the files;
 ///   - a file keeps its old name until it has the new one: a rename never leaves it without a name.
@@ -113,7 +114,7 @@ class crash_model {
       case kind::remove: pending_.push_back({&call, io::detail::parent_of(call.path), call.file}); break;
       case kind::preallocate:
       case kind::write: files_[call.file].pending.push_back(&call); break;
-      case kind::sync: settle(files_[call.file]); break;
+      case kind::sync: settle(files_[call.file], call.node); break;
       case kind::sync_folder:
         for (const name_call& n : pending_) {
           if (n.folder != call.path) continue;
@@ -238,7 +239,7 @@ class crash_model {
         image.folders.insert(image.folders.end(), path);
       } else {
         tracked& file = files_.at(number);
-        if (file.pending.empty() && !file.built) settle(file);
+        if (file.pending.empty() && !file.built) settle(file, 0);
         image.files.emplace_hint(image.files.end(), path, file.built);
         content = file.hash;
       }
@@ -252,14 +253,15 @@ class crash_model {
            std::any_of(names_.begin(), names_.end(), [&](const auto& n) { return n.second == number; });
   }
 
-  /// Everything of the file is durable.
-  void settle(tracked& file) {
+  /// What a node has written to the file is durable.
+  static void settle(tracked& file, std::size_t node) {
     for (const disk_call* call : file.pending) {
+      if (call->node != node) continue;
       file.durable.resize(std::max<std::uint64_t>(file.durable.size(), call->offset + call->bytes));
       if (call->what != kind::write) continue;
       std::copy(call->content.begin(), call->content.end(), file.durable.begin() + static_cast<std::ptrdiff_t>(call->offset));
     }
-    file.pending.clear();
+    std::erase_if(file.pending, [&](const disk_call* call) { return call->node == node; });
     file.built = std::make_shared<memory_inode>(memory_inode{.number = 0, .bytes = file.durable});
     file.hash = XXH3_64bits(file.durable.data(), file.durable.size());
   }

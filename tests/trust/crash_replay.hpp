@@ -53,6 +53,11 @@ struct crash_trainer {
     engine = values;
   }
 
+  void become(const crash_trainer& other) {
+    weight = other.weight, momentum = other.momentum, bias = other.bias;
+    version = other.version, engine = other.engine;
+  }
+
   friend bool operator==(const crash_trainer& a, const crash_trainer& b) {
     return a.version == b.version && a.weight == b.weight && a.momentum == b.momentum && a.bias == b.bias && a.engine == b.engine;
   }
@@ -92,10 +97,12 @@ struct replay_result {
 enum class promise { durable,
                      whole };
 
-class crash_replay {
+/// `Trainer` is the state as one process has it.
+template <class Trainer>
+class basic_crash_replay {
  public:
   /// Tries about `most` states for each call and each size of torn writes.
-  crash_replay(const recording& of, std::size_t most, std::mt19937_64& engine, promise required = promise::durable)
+  basic_crash_replay(const recording& of, std::size_t most, std::mt19937_64& engine, promise required = promise::durable)
       : of_(of), most_(most), engine_(engine), required_(required) {
     for (std::size_t v = 0; v < of.steps.size(); ++v) expected_.emplace_back().become(static_cast<std::int64_t>(v));
     blank_.become(-1);
@@ -152,8 +159,7 @@ class crash_replay {
   int open(const disk_image& image) {
     memory_storage disk(image);
     why_.clear();
-    restored_.weight = blank_.weight, restored_.momentum = blank_.momentum, restored_.bias = blank_.bias;
-    restored_.version = -1, restored_.engine = blank_.engine;
+    restored_.become(blank_);
     std::int64_t step = -1;
     try {
       if (of_.directory) {
@@ -230,13 +236,14 @@ class crash_replay {
   std::size_t most_;
   std::mt19937_64& engine_;
   promise required_;
-  std::deque<crash_trainer> expected_;
-  crash_trainer restored_, blank_;
+  std::deque<Trainer> expected_;
+  Trainer restored_, blank_;
   std::unordered_map<std::uint64_t, int> known_;
   std::size_t began_ = 0;
   std::optional<std::size_t> newest_;
   std::string why_;
   replay_result result_;
 };
+using crash_replay = basic_crash_replay<crash_trainer>;
 
 }  // namespace support

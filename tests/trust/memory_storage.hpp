@@ -56,6 +56,7 @@ struct disk_call {
   std::uint64_t offset = 0, bytes = 0;
   std::vector<std::byte> content{};  ///< of a write
   std::size_t version = 0;           ///< of the state whose save began or was reported
+  std::size_t node = 0;              ///< which machine made it, of several that share the disk
 };
 
 /// Behaves as `posix_storage`: same errors, same order of the calls beneath `make_folder` and `lease`. Any thread may use it.
@@ -267,8 +268,14 @@ class recording_storage final : public memory_storage {
   const std::vector<disk_call>& calls() const noexcept { return calls_; }
 
   /// The program is about to save this version, or has been told that its save succeeded.
-  void began(std::size_t version) { mark({.what = kind::began, .version = version}); }
-  void reported(std::size_t version) { mark({.what = kind::reported, .version = version}); }
+  void began(std::size_t version) { append({.what = kind::began, .version = version}); }
+  void reported(std::size_t version) { append({.what = kind::reported, .version = version}); }
+
+  /// Adds a call to the trace alone.
+  void append(disk_call call) {
+    const std::lock_guard lock(mutex_);
+    calls_.push_back(std::move(call));
+  }
 
   /// The call `nth` from now (0: the next one) is not made, nor is any after it: a SIGKILL. What was written stays in the
   /// operating system's cache.
@@ -293,11 +300,6 @@ class recording_storage final : public memory_storage {
   void happens(disk_call call) override {
     if (left_ == 0) throw killed();
     if (left_ > 0) --left_;
-    calls_.push_back(std::move(call));
-  }
-
-  void mark(disk_call call) {
-    const std::lock_guard lock(mutex_);
     calls_.push_back(std::move(call));
   }
 

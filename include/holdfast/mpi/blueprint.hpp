@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -143,6 +144,8 @@ class basic_blueprint {
   std::vector<placed> own_large, own_small;  ///< of this rank alone, by path
   std::vector<std::uint32_t> owners;         ///< by unit: see `owner` and `exchanged`. Units are the blocks of `large`, in order
   bool exchanges = false;                    ///< whether any unit is exchanged
+  bool versioned = false;                    ///< whether any rank counts versions of anything
+  std::vector<std::size_t> shared;           ///< the items of this rank's manifest that all ranks share, by path
 
   // What rank 0 alone knows.
   std::optional<hdf5::basic_layout<X>> layout;
@@ -159,34 +162,39 @@ class basic_blueprint {
 
   /// Collective. Throws the same `error` on all ranks where they do not fit together.
   basic_blueprint(const basic_communicator<X>& comm, const holdfast::detail::basic_manifest<X>& m, bool keyed) {
-    packer shared, own;
-    std::vector<std::size_t> common, mine;
+    std::vector<entry> entries = m.entries();
+    tie_empty_shards(comm, m, entries);
+    packer common, own;
+    std::vector<std::size_t> mine;
     together(comm, [&] {
-      for (std::size_t n = 0; n < m.items().size(); ++n) {
+      for (std::size_t n = 0; n < entries.size(); ++n) {
         const auto& i = m.items()[n];
         const int rank = rank_of(i.entry.path);
         if (rank != -1 && rank != comm.rank()) throw error("/" + i.entry.path + " is bound, and belongs to rank " + std::to_string(rank));
         if (rank != -1) holdfast::detail::require_whole(i.entry.path, i.view);
-        (rank == -1 ? common : mine).push_back(n);
-        if (rank == -1) pack(shared, i.entry, sharded(i));
+        (rank == -1 ? shared : mine).push_back(n);
+        if (rank == -1) sharded_.push_back(i.view.shard() != nullptr && entries[n].kind == entry_kind::tensor);
+        if (rank == -1) pack(common, entries[n], sharded_.back());
+        versioned = versioned || i.counter != nullptr;
       }
-      for (const std::size_t n : common) {
-        if (!sharded(m.items()[n])) continue;
-        const shard& s = *m.items()[n].view.shard();
+      for (std::size_t n = 0; n < shared.size(); ++n) {
+        if (!sharded_[n]) continue;
+        const shard& s = *m.items()[shared[n]].view.shard();
         own.put_all(std::span(s.offsets())).put_all(std::span(s.extents().begin(), s.extents().end()));
       }
-      for (const std::size_t n : mine) pack(own, m.items()[n].entry, false);
+      for (const std::size_t n : mine) pack(own, entries[n], false);
     });
-    std::vector<std::byte> of_root = shared.bytes();
+    versioned = comm.any(versioned);
+    std::vector<std::byte> of_root = common.bytes();
     comm.broadcast(of_root);
-    together(comm, [&] { require_same(of_root, shared.bytes()); });
+    together(comm, [&] { require_same(of_root, common.bytes()); });
     const auto gathered = comm.gather(own.bytes());
     std::vector<std::byte> decided;
     together(comm, [&] {
-      if (comm.root()) decided = decide(m, common, gathered, keyed);
+      if (comm.root()) decided = decide(entries, gathered, keyed);
     });
     comm.broadcast(decided);
-    take(comm, m, common, mine, decided);
+    take(comm, entries, mine, decided);
   }
 
   /// Who writes a unit, and whether it needs bytes for that which other ranks hold.
@@ -198,11 +206,31 @@ class basic_blueprint {
  private:
   static constexpr std::uint32_t needs_others = std::uint32_t{1} << 31;
 
-  using item = typename holdfast::detail::basic_manifest<X>::item;
-  static bool sharded(const item& i) { return i.view.shard() != nullptr; }
+  /// An empty part has no memory that tells what it is tied to: where it is on ranks that have some, it is here.
+  static void tie_empty_shards(const basic_communicator<X>& comm, const holdfast::detail::basic_manifest<X>& m, std::vector<entry>& entries) {
+    packer mine;
+    for (const entry& e : entries) {
+      if (e.kind != entry_kind::alias) continue;
+      const auto first = std::lower_bound(entries.begin(), entries.end(), e.alias_of, [](const entry& x, const std::string& path) { return x.path < path; });
+      if (first != entries.end() && m.items()[static_cast<std::size_t>(first - entries.begin())].view.shard() != nullptr) mine.put(e.path).put(e.alias_of);
+    }
+    std::vector<std::byte> ties;
+    for (const auto& of_rank : comm.gather(mine.bytes())) ties.insert(ties.end(), of_rank.begin(), of_rank.end());
+    comm.broadcast(ties);
+    std::map<std::string, std::string> tied;
+    for (unpacker in(ties); !in.empty();) {
+      std::string path = in.text();
+      tied.emplace(std::move(path), in.text());
+    }
+    for (std::size_t n = 0; n < entries.size() && !tied.empty(); ++n) {
+      const tensor_view& view = m.items()[n].view;
+      if (view.shard() == nullptr || view.bytes() != 0) continue;
+      if (const auto to = tied.find(entries[n].path); to != tied.end()) entries[n] = {.path = to->first, .kind = entry_kind::alias, .alias_of = to->second};
+    }
+  }
 
   /// Rank 0: lays the file out, and gives each unit an owner.
-  std::vector<std::byte> decide(const holdfast::detail::basic_manifest<X>& m, const std::vector<std::size_t>& common, const std::vector<std::vector<std::byte>>& gathered, bool keyed) {
+  std::vector<std::byte> decide(const std::vector<entry>& bound, const std::vector<std::vector<std::byte>>& gathered, bool keyed) {
     const std::size_t ranks = gathered.size();
     struct named {
       entry e;
@@ -210,40 +238,39 @@ class basic_blueprint {
       std::size_t number;
     };
     std::vector<named> all;
-    std::vector<std::size_t> part_of(common.size());
-    for (std::size_t n = 0; n < common.size(); ++n) {
-      all.push_back({m.items()[common[n]].entry, -1, n});
-      if (sharded(m.items()[common[n]])) part_of[n] = parts.size(), parts.emplace_back();
+    std::vector<std::size_t> part_of(shared.size());
+    for (std::size_t n = 0; n < shared.size(); ++n) {
+      all.push_back({bound[shared[n]], -1, n});
+      if (sharded_[n]) part_of[n] = parts.size(), parts.emplace_back();
     }
     std::vector<std::size_t> own_entries(ranks);
     for (std::size_t r = 0; r < ranks; ++r) {
       unpacker in(gathered[r]);
-      for (std::size_t n = 0; n < common.size(); ++n) {
-        const item& i = m.items()[common[n]];
-        if (!sharded(i)) continue;
+      for (std::size_t n = 0; n < shared.size(); ++n) {
+        if (!sharded_[n]) continue;
         auto offsets = in.all<std::int64_t>();
-        parts[part_of[n]].emplace_back(i.entry.shape, std::move(offsets), shape(in.all<std::int64_t>()));
+        parts[part_of[n]].emplace_back(bound[shared[n]].shape, std::move(offsets), shape(in.all<std::int64_t>()));
       }
       while (!in.empty()) all.push_back({unpack_entry(in).first, static_cast<int>(r), own_entries[r]++});
     }
-    for (std::size_t n = 0; n < common.size(); ++n)
-      if (sharded(m.items()[common[n]])) require_cover(m.items()[common[n]].entry.path, parts[part_of[n]]);
-    const bool any_own = all.size() > common.size();
-    if (any_own) all.push_back({{.path = rank_count, .dtype = dtype::int64, .shape = shape{}, .bytes = 8}, -1, common.size()});
+    for (std::size_t n = 0; n < shared.size(); ++n)
+      if (sharded_[n]) require_cover(bound[shared[n]].path, parts[part_of[n]]);
+    const bool any_own = all.size() > shared.size();
+    if (any_own) all.push_back({{.path = rank_count, .dtype = dtype::int64, .shape = shape{}, .bytes = 8}, -1, shared.size()});
     holdfast::detail::sort(all, [](const named& a, const named& b) { return a.e.path < b.e.path; });
 
     std::vector<entry> entries;
     for (named& n : all) entries.push_back(std::move(n.e));
     layout = holdfast::detail::lay_out<X>(std::move(entries), keyed);
-    entry_of.resize(common.size() + any_own);
+    entry_of.resize(shared.size() + any_own);
     std::vector<std::vector<std::uint64_t>> own_offsets(ranks);
-    std::vector<std::uint64_t> offsets(common.size()), loads(ranks);
+    std::vector<std::uint64_t> offsets(shared.size()), loads(ranks);
     for (std::size_t r = 0; r < ranks; ++r) own_offsets[r].resize(own_entries[r]);
     for (std::size_t i = 0; i < all.size(); ++i) {
       const entry& e = layout->entries[i];
       if (all[i].rank == -1) {
         entry_of[all[i].number] = i;
-        if (all[i].number < common.size()) offsets[all[i].number] = e.offset;
+        if (all[i].number < shared.size()) offsets[all[i].number] = e.offset;
         continue;
       }
       const auto r = static_cast<std::size_t>(all[i].rank);
@@ -253,14 +280,14 @@ class basic_blueprint {
     }
     holdfast::detail::sort(of_ranks, [](const foreign& a, const foreign& b) { return a.rank < b.rank; });
     if (any_own) count_entry = entry_of.back();
-    for (std::size_t n = 0; n < common.size(); ++n)
-      if (const entry& e = layout->entries[entry_of[n]]; sharded(m.items()[common[n]]) && e.bytes != 0 && e.bytes < hdf5::detail::large_tensor) small_parts.push_back({entry_of[n], part_of[n]});
+    for (std::size_t n = 0; n < shared.size(); ++n)
+      if (const entry& e = layout->entries[entry_of[n]]; sharded_[n] && e.bytes != 0 && e.bytes < hdf5::detail::large_tensor) small_parts.push_back({entry_of[n], part_of[n]});
 
     std::vector<std::size_t> by_place;
-    for (std::size_t n = 0; n < common.size(); ++n)
-      if (is_large(m.items()[common[n]])) by_place.push_back(n);
+    for (std::size_t n = 0; n < shared.size(); ++n)
+      if (is_large(bound[shared[n]])) by_place.push_back(n);
     holdfast::detail::sort(by_place, [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; });
-    for (const std::size_t n : by_place) assign(m.items()[common[n]], sharded(m.items()[common[n]]) ? &parts[part_of[n]] : nullptr, loads);
+    for (const std::size_t n : by_place) assign(bound[shared[n]], sharded_[n] ? &parts[part_of[n]] : nullptr, loads);
 
     packer out;
     out.put(exchanges).put_all(std::span<const std::uint32_t>(owners)).put_all(std::span<const std::uint64_t>(offsets));
@@ -268,18 +295,18 @@ class basic_blueprint {
     return out.bytes();
   }
 
-  static bool is_large(const item& i) { return i.entry.kind == entry_kind::tensor && i.entry.bytes >= hdf5::detail::large_tensor; }
+  static bool is_large(const entry& e) { return e.kind == entry_kind::tensor && e.bytes >= hdf5::detail::large_tensor; }
 
   /// A block goes to the rank that holds most of it already; of several, and of a replica, which all hold, to one that has least to
   /// write, in stretches of one piece of the writer.
-  void assign(const item& i, const std::vector<shard>* held_by, std::vector<std::uint64_t>& loads) {
+  void assign(const entry& e, const std::vector<shard>* held_by, std::vector<std::uint64_t>& loads) {
     constexpr std::uint64_t stretch = io::overlapped_writer::piece_bytes / digest_block;
-    const std::uint64_t width = size_of(i.entry.dtype);
+    const std::uint64_t width = size_of(e.dtype);
     std::vector<std::uint64_t> held(loads.size());
     std::uint32_t owner = 0;
     std::uint64_t run = stretch;
-    for (std::uint64_t at = 0; at < i.entry.bytes; at += digest_block) {
-      const std::uint64_t end = std::min(at + digest_block, i.entry.bytes);
+    for (std::uint64_t at = 0; at < e.bytes; at += digest_block) {
+      const std::uint64_t end = std::min(at + digest_block, e.bytes);
       std::uint64_t most = 0;
       for (std::size_t r = 0; held_by != nullptr && r < held.size(); ++r) most = std::max(most, held[r] = (*held_by)[r].count(at / width, end / width));
       if (run >= stretch || held[owner] != most) {
@@ -298,29 +325,31 @@ class basic_blueprint {
   }
 
   /// Every rank: finds its own in what rank 0 decided.
-  void take(const basic_communicator<X>& comm, const holdfast::detail::basic_manifest<X>& m, const std::vector<std::size_t>& common, const std::vector<std::size_t>& mine, std::span<const std::byte> decided) {
+  void take(const basic_communicator<X>& comm, const std::vector<entry>& bound, const std::vector<std::size_t>& mine, std::span<const std::byte> decided) {
     unpacker in(decided);
     exchanges = in.get<bool>();
     owners = in.all<std::uint32_t>();
     const auto offsets = in.all<std::uint64_t>();
     for (int r = 0; r < comm.rank(); ++r) (void)in.all<std::uint64_t>();
     const auto own_offsets = in.all<std::uint64_t>();
-    for (std::size_t n = 0; n < common.size(); ++n) {
-      const item& i = m.items()[common[n]];
-      if (i.entry.kind != entry_kind::tensor || i.entry.bytes == 0) continue;
-      (is_large(i) ? large : sharded(i) ? small_shards
-                                        : small_replicas)
-          .push_back({common[n], offsets[n], i.entry.bytes, sharded(i), n});
+    for (std::size_t n = 0; n < shared.size(); ++n) {
+      const entry& e = bound[shared[n]];
+      if (e.kind != entry_kind::tensor || e.bytes == 0) continue;
+      (is_large(e) ? large : sharded_[n] ? small_shards
+                                         : small_replicas)
+          .push_back({shared[n], offsets[n], e.bytes, sharded_[n], n});
     }
     for (std::size_t n = 0; n < mine.size(); ++n) {
-      const item& i = m.items()[mine[n]];
-      if (i.entry.kind != entry_kind::tensor || i.entry.bytes == 0) continue;
-      (is_large(i) ? own_large : own_small).push_back({mine[n], own_offsets[n], i.entry.bytes, false, 0});
+      const entry& e = bound[mine[n]];
+      if (e.kind != entry_kind::tensor || e.bytes == 0) continue;
+      (is_large(e) ? own_large : own_small).push_back({mine[n], own_offsets[n], e.bytes, false, 0});
     }
     holdfast::detail::sort(large, [](const placed& a, const placed& b) { return a.offset < b.offset; });
     std::uint64_t unit = 0;
     for (placed& p : large) p.first_unit = std::exchange(unit, unit + blocks_in(p.bytes, digest_block));
   }
+
+  std::vector<bool> sharded_;  // of the shared ones
 };
 using blueprint = basic_blueprint<void>;
 

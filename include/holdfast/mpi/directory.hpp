@@ -14,6 +14,7 @@
 #include <holdfast/checkpoint/directory.hpp>
 #include <holdfast/checkpoint/preemption_signal.hpp>
 #include <holdfast/mpi/communicator.hpp>
+#include <holdfast/mpi/rank_options.hpp>
 #include <holdfast/mpi/restore.hpp>
 #include <holdfast/mpi/save.hpp>
 
@@ -30,7 +31,7 @@ template <class X>
 class basic_checkpoint_directory {
  public:
   /// Creates the folder where it is missing.
-  explicit basic_checkpoint_directory(MPI_Comm comm, const std::string& path, const retention& keep = {}, replicas whole = replicas::compare) : keep_(keep), whole_(whole), saver_(comm), world_(comm) {
+  explicit basic_checkpoint_directory(MPI_Comm comm, const std::string& path, const retention& keep = {}, const rank_options& ranks = {}) : keep_(keep), ranks_(ranks), saver_(comm), world_(comm) {
     const auto open = [&] { own_.emplace(path, keep); };
     detail::together(world_, [&] {
       if (world_.root()) open();
@@ -47,7 +48,7 @@ class basic_checkpoint_directory {
 
   /// Saves the state of all ranks under this step, durably, as `mpi::save`; then rank 0 deletes what retention lets go.
   void save(std::int64_t step, const state& bound, const save_note& note = {}) {
-    saver_.save(path_of(step), bound, begin(step, note), whole_);
+    saver_.save(path_of(step), bound, begin(step, note), ranks_);
     if (world_.root()) own_->retire(step);
   }
 
@@ -55,7 +56,7 @@ class basic_checkpoint_directory {
   pending_save save_async(std::int64_t step, const state& bound, const save_note& note = {}, when_busy busy = when_busy::wait) {
     std::function<void()> then;
     if (world_.root()) then = [this, step] { own_->retire(step); };
-    return saver_.save_async(path_of(step), bound, begin(step, note), whole_, busy, std::move(then));
+    return saver_.save_async(path_of(step), bound, begin(step, note), ranks_, busy, std::move(then));
   }
 
   /// Returns when nothing is being written; rethrows the error of the last background save if nobody has seen it.
@@ -140,7 +141,7 @@ class basic_checkpoint_directory {
   }
 
   retention keep_;
-  replicas whole_;
+  rank_options ranks_;
   std::optional<holdfast::basic_checkpoint_directory<X>> own_;
   basic_saver<X> saver_;  // ends its work before the directory that it uses
   detail::basic_communicator<X> world_;

@@ -28,13 +28,10 @@
 #include <holdfast/io/overlapped_writer.hpp>
 #include <holdfast/mpi/blueprint.hpp>
 #include <holdfast/mpi/communicator.hpp>
+#include <holdfast/mpi/rank_options.hpp>
 #include <holdfast/mpi/writing.hpp>
 
 namespace holdfast::mpi {
-
-/// Whether a save compares what is bound whole on every rank, and written by one, between the ranks.
-enum class replicas { compare,
-                      trust };
 
 /// The path for state of this rank alone: "ranks/3/rng" for "rng" on rank 3. What differs from rank to rank, as random
 /// generators do, is bound under such a path; everything else is the same on all ranks or `sharded`.
@@ -44,8 +41,8 @@ std::string rank_only(MPI_Comm comm, std::string_view path) {
 }
 
 /// Saves one state of all ranks of a communicator again and again, as `holdfast::saver` does for one process: what the ranks
-/// agreed on is used again for as long as nothing changes on any of them. Every function is collective, and is called by
-/// one thread of each rank. `state::version` is not looked at.
+/// agreed on is used again for as long as nothing changes on any of them, and what `state::version` says has changed on none is not copied,
+/// digested and compared again. Every function is collective, and is called by one thread of each rank.
 template <class X>
 class basic_saver {
  public:
@@ -58,17 +55,14 @@ class basic_saver {
   }
 
   /// As `mpi::save`, after a save in the background has ended; its error, if it had one, is thrown instead.
-  void save(const std::string& path, const state& bound, const save_options& options = {}, replicas whole = replicas::compare) {
+  void save(const std::string& path, const state& bound, const save_options& options = {}, const rank_options& ranks = {}) {
     close();
-    prepare(path, bound, options);
-    meet([&] {
-      compare(whole);
-      write(world_, path, options);
-    });
+    prepare(path, bound, options, ranks);
+    meet([&] { write(world_, path, options, ranks); });
   }
 
   /// As `mpi::save_async`. Whether a save is still in the background, and what `busy` makes of that, is decided by all ranks.
-  pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}, replicas whole = replicas::compare, when_busy busy = when_busy::wait,
+  pending_save save_async(const std::string& path, const state& bound, const save_options& options = {}, const rank_options& ranks = {}, when_busy busy = when_busy::wait,
                           std::function<void()> then = {}) {
     int level = MPI_THREAD_SINGLE;
     detail::check(MPI_Query_thread(&level), "MPI_Query_thread");
@@ -80,20 +74,17 @@ class basic_saver {
       if (busy == when_busy::error) throw error(path + ": the save before this one is still being written");
     }
     close();
-    prepare(path, bound, options);
-    meet([&] {
-      compare(whole);
-      detail::together(world_, [&] { copy(); });
-    });
+    prepare(path, bound, options, ranks);
+    meet([&] { detail::together(world_, [&] { copy(); }); });
     std::promise<bool> all_started;
     const std::shared_future<bool> go = all_started.get_future().share();
     try {
       detail::together(world_, [&] {
         try {
-          running_ = std::make_shared<holdfast::detail::background>([this, go, path, options, then = std::move(then)] {
+          running_ = std::make_shared<holdfast::detail::background>([this, go, path, options, ranks, then = std::move(then)] {
             if (!go.get()) return;
             try {
-              meet([&] { write(background_, path, options); });
+              meet([&] { write(background_, path, options, ranks); });
               if (then) then();
             } catch (...) {
               failure_ = std::current_exception();
@@ -144,30 +135,52 @@ class basic_saver {
     try {
       work();
     } catch (...) {
-      plan_.reset();
+      forget();
       manifest_.reset();
       throw;
     }
   }
 
-  void prepare(const std::string& path, const state& bound, const save_options& options) {
+  void forget() {
+    plan_.reset();
+    last_ = {};
+    staged_.clear();
+  }
+
+  using versions = std::vector<std::optional<std::uint64_t>>;
+
+  /// Finds what has the content of the last save: what is shared, on all ranks.
+  void find_known(const seal_key& key) {
+    versions_.clear();
+    for (const auto& i : manifest_->items()) versions_.push_back(i.version);
+    known_.assign(versions_.size(), false);
+    if (!plan_->versioned) return;
+    for (std::size_t n = 0; n < known_.size(); ++n) known_[n] = !last_.of.empty() && last_.key == key && versions_[n] && versions_[n] == last_.of[n];
+    std::vector<std::uint8_t> mine, all(plan_->shared.size());
+    for (const std::size_t n : plan_->shared) mine.push_back(known_[n]);
+    detail::check(MPI_Allreduce(mine.data(), all.data(), static_cast<int>(all.size()), MPI_UINT8_T, MPI_MIN, world_.get()), "MPI_Allreduce");
+    for (std::size_t n = 0; n < all.size(); ++n) known_[plan_->shared[n]] = all[n] != 0;
+  }
+
+  void prepare(const std::string& path, const state& bound, const save_options& options, const rank_options& ranks) {
     meet([&] {
       bool same = false;
       detail::packer call;
-      call.put(path).put(options.step).put(options.key != nullptr).put(options.durable);
+      call.put(path).put(options.step).put(options.key != nullptr).put(options.durable).put(ranks.replicas).put(ranks.writes);
       std::vector<std::byte> of_root = call.bytes();
       world_.broadcast(of_root);
       detail::together(world_, [&] {
-        if (of_root != call.bytes()) throw error(path + ": expected the path, step, key and durability that rank 0 saves with");
+        if (of_root != call.bytes()) throw error(path + ": expected the path, step, key, durability and rank_options that rank 0 saves with");
         bound.run_before_save();
         same = manifest_ && plan_ && keyed_ == (options.key != nullptr) && manifest_->refresh(bound);
         if (!same) manifest_.emplace(bound);
       });
       keyed_ = options.key != nullptr;
       if (!world_.all(same)) {
-        plan_.reset();
+        forget();
         plan_.emplace(world_, *manifest_, keyed_);
       }
+      find_known(options.key);
       detail::together(world_, [&] { look(); });
     });
   }
@@ -201,44 +214,52 @@ class basic_saver {
     const auto copied = [this](std::size_t n) { return views_[n].bytes() != 0 && !holdfast::detail::on_device(manifest_->items()[n].view); };
     std::size_t bytes = 0;
     for (std::size_t n = 0; n < views_.size(); ++n) bytes += copied(n) ? (views_[n].bytes() + 63) / 64 * 64 : 0;
+    if (bytes > image_.memory().size()) staged_.clear();
     const auto image = image_.reserve(bytes);
+    const versions held = std::exchange(staged_, {});
     std::size_t at = 0;
     for (std::size_t n = 0; n < views_.size(); ++n) {
       if (!copied(n)) continue;
       tensor_view& v = views_[n];
-      gather(v, 0, v.bytes() / size_of(v.dtype()), image.data() + at);
+      if (held.empty() || !versions_[n] || versions_[n] != held[n]) gather(v, 0, v.bytes() / size_of(v.dtype()), image.data() + at);
       v = v.in_host(image.data() + at);
       at += (v.bytes() + 63) / 64 * 64;
     }
+    staged_ = versions_;
   }
 
   /// Throws `error` on all ranks where a tensor that is bound whole is not the same on all.
-  void compare(replicas whole) {
-    if (whole == replicas::trust || world_.size() == 1) return;
-    std::vector<const typename detail::basic_blueprint<X>::placed*> all;
-    for (const auto& p : plan_->small_replicas) all.push_back(&p);
-    for (const auto& p : plan_->large)
-      if (!p.sharded) all.push_back(&p);
+  void compare(const detail::basic_communicator<X>& comm, const detail::basic_writing<X>& writing) {
+    std::vector<std::size_t> all;
     detail::packer mine;
-    for (const auto* p : all) mine.put(detail::content_digest<X>(views_[p->item]));
+    const auto put = [&](const auto& p, const digest& d) {
+      all.push_back(p.item);
+      mine.put(d);
+    };
+    detail::together(comm, [&] {
+      for (const auto& p : plan_->small_replicas)
+        if (!known_[p.item]) put(p, detail::content_digest<X>(views_[p.item]));
+      writing.for_each_replica(put);
+    });
     std::vector<std::byte> of_root = mine.bytes();
-    world_.broadcast(of_root);
-    detail::together(world_, [&] {
+    comm.broadcast(of_root);
+    detail::together(comm, [&] {
       if (of_root == mine.bytes()) return;
       std::string text = "its replicas differ from those of rank 0:";
       detail::unpacker a(of_root), b(mine.bytes());
-      for (const auto* p : all) {
+      for (const std::size_t item : all) {
         const auto theirs = a.get<digest>(), own = b.get<digest>();
-        if (theirs != own) text += " /" + manifest_->items()[p->item].entry.path + " (digest " + own.text() + ", rank 0 has " + theirs.text() + ")";
+        if (theirs != own) text += " /" + manifest_->items()[item].entry.path + " (digest " + own.text() + ", rank 0 has " + theirs.text() + ")";
       }
       throw error(text + "; bind what is each rank's own under holdfast::mpi::rank_only, or pass replicas::trust to save what one rank has");
     });
   }
 
-  void write(const detail::basic_communicator<X>& comm, const std::string& path, const save_options& options) {
+  void write(const detail::basic_communicator<X>& comm, const std::string& path, const save_options& options, const rank_options& ranks) {
     io::storage& on = options.storage != nullptr ? *options.storage : io::posix();
     detail::basic_blueprint<X>& plan = *plan_;
-    detail::basic_writing<X> writing(comm, plan, views_, options);
+    const bool compared = ranks.replicas == replicas::compare && comm.size() > 1;
+    detail::basic_writing<X> writing(comm, plan, views_, options, known_, last_.digests, compared);
     std::optional<io::basic_durable_file<X>> durable;
     std::optional<hdf5::basic_trailer<X>> end;
     std::vector<std::byte> name;
@@ -255,20 +276,24 @@ class basic_saver {
     auto contents = comm.gather(small.bytes());
     std::unique_ptr<io::file> joined;
     io::file* file = nullptr;
+    const bool collective = ranks.writes == writes::collective;
+    std::string temporary;
     detail::together(comm, [&] {
       detail::unpacker in(name);
-      const std::string temporary = in.text();
-      if (writing.bytes() == 0) return;
+      temporary = in.text();
+      if (writing.bytes() == 0 && !collective) return;
       if (comm.root()) file = &**durable;
       else file = (joined = on.join(temporary, path)).get();
-      holdfast::detail::choose_mode(*file, options, in.get<std::uint64_t>());
+      if (!collective) holdfast::detail::choose_mode(*file, options, in.get<std::uint64_t>());
     });
-    detail::agree(comm, writing.write(file, pieces_));
+    detail::agree(comm, collective ? writing.write_collectively(*file, temporary, ranks.hints, pieces_) : writing.write(file, pieces_));
     joined.reset();
+    if (compared) compare(comm, writing);
     const auto digests = comm.gather(std::as_bytes(std::span(writing.digests())));
     detail::together(comm, [&] {
       if (comm.root()) finish(*durable, *end, contents, digests, options);
     });
+    if (plan.versioned) last_ = {versions_, writing.digests(), options.key};
   }
 
   void pack_small(detail::packer& to) const {
@@ -369,6 +394,14 @@ class basic_saver {
   bool keyed_ = false;
   std::vector<tensor_view> views_;  // of its items
   std::vector<holdfast::detail::basic_fetched<X>> fetched_;
+  versions versions_;        // of its items
+  std::vector<bool> known_;  // of them, what has the content of the last save
+  struct {
+    versions of;
+    std::vector<digest> digests;
+    seal_key key;
+  } last_;           // what this rank wrote by this plan
+  versions staged_;  // what is in image_
   io::staging_buffer pieces_, image_;
   std::exception_ptr failure_;                             // of the last save in the background
   std::shared_ptr<holdfast::detail::background> running_;  // last: it uses the others until it ends
@@ -382,8 +415,8 @@ using saver = basic_saver<void>;
 /// visible under its name when this returns. Where any rank meets an error all throw it, with the rank's number, and a
 /// file that was there before is still what it was. The path is one file for all ranks: a shared file system.
 template <class X = void>
-void save(MPI_Comm comm, const std::string& path, const state& bound, const save_options& options = {}, replicas whole = replicas::compare) {
-  basic_saver<X>(comm).save(path, bound, options, whole);
+void save(MPI_Comm comm, const std::string& path, const state& bound, const save_options& options = {}, const rank_options& ranks = {}) {
+  basic_saver<X>(comm).save(path, bound, options, ranks);
 }
 
 }  // namespace holdfast::mpi

@@ -6,6 +6,8 @@
 #include <exception>
 #include <optional>
 #include <span>
+#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include <holdfast/io/overlapped_writer.hpp>
 #include <holdfast/io/staging_buffer.hpp>
 #include <holdfast/mpi/blueprint.hpp>
+#include <holdfast/mpi/collective_writer.hpp>
 #include <holdfast/mpi/communicator.hpp>
 
 namespace holdfast::mpi::detail {
@@ -26,15 +29,19 @@ namespace holdfast::mpi::detail {
 template <class X>
 class basic_writing {
  public:
-  /// `views` is where this rank's tensors are, in host memory, by item of its manifest.
-  basic_writing(const basic_communicator<X>& comm, const basic_blueprint<X>& plan, const std::vector<tensor_view>& views, const save_options& options)
-      : comm_(comm), plan_(plan), views_(views), options_(options), shards_of_(static_cast<std::size_t>(comm.size())) {
+  /// `views` is where this rank's tensors are, in host memory, by item of its manifest. Those that are `known` have, on all ranks, the
+  /// content that they had when `last`, the digests of a save of the same plan, was made. With `compared`, what is bound whole on every
+  /// rank is digested on every rank.
+  basic_writing(const basic_communicator<X>& comm, const basic_blueprint<X>& plan, const std::vector<tensor_view>& views, const save_options& options, const std::vector<bool>& known, const std::vector<digest>& last, bool compared)
+      : comm_(comm), plan_(plan), views_(views), options_(options), known_(known), shards_of_(static_cast<std::size_t>(comm.size())), window_(std::clamp<std::size_t>(256 / shards_of_.size(), 1, 8)) {
     for (const placed& p : plan_.large) {
       const std::uint64_t end = p.first_unit + blocks_in(p.bytes, digest_block);
       for (std::uint64_t u = p.first_unit; u < end; ++u) {
         const bool mine = plan_.owner(u) == static_cast<std::size_t>(comm.rank());
         if (plan_.exchanged(u)) shards_of_[plan_.owner(u)].push_back({&p, u, digests_.size()});
         else if (mine) alone_.push_back({&p, u, digests_.size()});
+        // A digest with a key is dear, and is not needed to compare.
+        if (compared && !p.sharded && !known_[p.item]) (mine && options_.key == nullptr ? written_ : replicas_).push_back({&p, u, mine && options_.key == nullptr ? digests_.size() : replicas_.size()});
         if (mine) add(p, u);
       }
     }
@@ -43,6 +50,8 @@ class basic_writing {
         alone_.push_back({&p, u, digests_.size()});
         add(p, u);
       }
+    if (last.size() == digests_.size()) digests_ = last;
+    found_.resize(replicas_.size());
   }
 
   /// Bytes that this rank writes before the metadata.
@@ -51,33 +60,52 @@ class basic_writing {
   /// Writes this rank's blocks, durably if that is asked for. Null for a rank that has none. Collective: an error is returned, for the ranks to
   /// agree on, and ends the exchange on all of them.
   std::exception_ptr write(io::file* file, io::staging_buffer& pieces) {
-    const auto ranks = static_cast<std::size_t>(comm_.size());
-    const std::size_t window = std::clamp<std::size_t>(256 / ranks, 1, 8);
-    std::exception_ptr met;
     std::optional<io::basic_overlapped_writer<X>> writer;
-    const auto attempt = [&](auto&& work) {
-      if (met) return;
-      try {
-        work();
-      } catch (...) {
-        met = std::current_exception();
-      }
-    };
     attempt([&] {
-      if (file != nullptr) writer.emplace(*file, pieces, bytes_, window);
-      for (std::size_t n = 0; n < alone_.size(); n += window) write_window(*writer, std::span(alone_).subspan(n, std::min(window, alone_.size() - n)), {});
+      if (file != nullptr) writer.emplace(*file, pieces, bytes_, window_);
     });
-    if (plan_.exchanges && exchange(writer, window, attempt, met)) return met;
+    if (write_windows(writer, rounds(alone_))) return met_;
     attempt([&] {
       if (!writer) return;
       writer->finish();
       if (options_.durable) file->sync();
     });
-    return met;
+    return met_;
+  }
+
+  /// The same by MPI-IO, to a file that every rank has open and that has this name now. Throws on all ranks where MPI-IO cannot
+  /// open it.
+  std::exception_ptr write_collectively(io::file& file, const std::string& name, MPI_Info hints, io::staging_buffer& pieces) {
+    std::optional<basic_collective_writer<X>> writer;
+    writer.emplace(comm_, name, file.path(), hints, pieces, window_);
+    const auto most = static_cast<std::size_t>(-comm_.least(-static_cast<std::int64_t>(rounds(alone_))));
+    const bool ended = write_windows(writer, most);
+    note([&] { writer->close(options_.durable && !ended); });
+    // Nothing says which rank has written what at last: each makes durable what may be its own.
+    attempt([&] {
+      if (options_.durable && !ended) file.sync();
+    });
+    return met_;
   }
 
   /// Of the blocks that this rank has written: those that all ranks share first, then its own.
   const std::vector<digest>& digests() const noexcept { return digests_; }
+
+  /// Calls `visit(tensor, digest)` for the large tensors that are to be compared, with the digest of what this rank has of them, once they are
+  /// written.
+  template <class F>
+  void for_each_replica(F&& visit) const {
+    auto own = written_.begin(), other = replicas_.begin();
+    std::vector<digest> blocks;
+    for (const placed& p : plan_.large) {
+      blocks.clear();
+      for (std::uint64_t u = p.first_unit, end = u + blocks_in(p.bytes, digest_block); u < end; ++u) {
+        if (own != written_.end() && own->number == u) blocks.push_back(digests_[own++->digest]);
+        else if (other != replicas_.end() && other->number == u) blocks.push_back(found_[other++->digest]);
+      }
+      if (!blocks.empty()) visit(p, holdfast::detail::root_of(blocks));
+    }
+  }
 
  private:
   using placed = typename basic_blueprint<X>::placed;
@@ -107,31 +135,87 @@ class basic_writing {
     view.shard()->for_each(first, first + n, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { visit((at - first) * width, local, count); });
   }
 
+  /// Keeps the first error that this rank meets.
+  template <class F>
+  void note(F&& work) {
+    try {
+      work();
+    } catch (...) {
+      if (!met_) met_ = std::current_exception();
+    }
+  }
+  template <class F>
+  void attempt(F&& work) {
+    if (!met_) note(work);
+  }
+
+  std::size_t rounds(const std::vector<unit>& all) const { return (all.size() + window_ - 1) / window_; }
+  std::span<const unit> window(const std::vector<unit>& all, std::size_t round) const {
+    const std::size_t from = std::min(round * window_, all.size());
+    return std::span(all).subspan(from, std::min(window_, all.size() - from));
+  }
+
+  /// Returns whether it ended early, because some rank met an error.
+  template <class Writer>
+  bool write_windows(std::optional<Writer>& writer, std::size_t alone) {
+    for (std::size_t n = 0; n < alone; ++n) {
+      put(writer, window(alone_, n), {});
+      look_at_replicas(replicas_.size() * (n + 1) / (alone + 1));
+    }
+    look_at_replicas(replicas_.size());
+    return plan_.exchanges && exchange(writer);
+  }
+
+  template <class Writer>
+  void put(std::optional<Writer>& writer, std::span<const unit> blocks, std::span<const std::byte> received) {
+    attempt([&] {
+      if (!blocks.empty()) write_window(*writer, blocks, received);
+    });
+    if constexpr (std::is_same_v<Writer, basic_collective_writer<X>>) note([&] { writer->write_all(); });
+  }
+
+  /// Digests the first of the replicas' blocks up to `end`, while what was given to the writer is on its way.
+  void look_at_replicas(std::size_t end) {
+    attempt([&] {
+      for (; looked_at_ < end; ++looked_at_) {
+        const unit& u = replicas_[looked_at_];
+        const tensor_view& view = views_[u.of->item];
+        const std::uint64_t n = plan_.unit_bytes(*u.of, u.number), width = size_of(view.dtype());
+        if (view.contiguous()) {
+          found_[looked_at_] = holdfast::detail::digest_of({view.data() + u.within(), n});
+        } else {
+          std::vector<std::byte> copy(n);
+          gather(view, u.within() / width, n / width, copy.data());
+          found_[looked_at_] = holdfast::detail::digest_of(copy);
+        }
+      }
+    });
+  }
+
   /// Windows of blocks in rounds: in each, every rank sends to every owner what it has of that owner's window. Returns whether it
-  /// ended early, because some rank met an error.
-  template <class Attempt>
-  bool exchange(std::optional<io::basic_overlapped_writer<X>>& writer, std::size_t window, const Attempt& attempt, const std::exception_ptr& met) {
+  /// ended early.
+  template <class Writer>
+  bool exchange(std::optional<Writer>& writer) {
     const auto ranks = shards_of_.size(), me = static_cast<std::size_t>(comm_.rank());
     std::size_t most = 0;
-    for (const auto& all : shards_of_) most = std::max(most, all.size());
+    for (const auto& all : shards_of_) most = std::max(most, rounds(all));
     std::vector<std::byte> sent, received;
     std::vector<int> to(2 * ranks), from(2 * ranks), counts(ranks), places(ranks), in_counts(ranks), in_places(ranks);
-    for (std::size_t n = 0; n < most; n += window) {
-      const auto windowed = [&](std::size_t r) { return std::span<const unit>(shards_of_[r]).subspan(std::min(n, shards_of_[r].size()), std::min(window, shards_of_[r].size() - std::min(n, shards_of_[r].size()))); };
+    for (std::size_t n = 0; n < most; ++n) {
       sent.clear();
       std::fill(to.begin(), to.end(), 0);
       attempt([&] {
         for (std::size_t r = 0; r < ranks; ++r) {
           const std::size_t begin = sent.size();
-          if (r != me) pack(windowed(r), sent);
+          if (r != me) pack(window(shards_of_[r], n), sent);
           places[r] = static_cast<int>(begin);
           to[2 * r] = counts[r] = static_cast<int>(sent.size() - begin);
         }
       });
-      for (std::size_t r = 0; r < ranks; ++r) to[2 * r + 1] = met != nullptr;
+      for (std::size_t r = 0; r < ranks; ++r) to[2 * r + 1] = met_ != nullptr;
       check(MPI_Alltoall(to.data(), 2, MPI_INT, from.data(), 2, MPI_INT, comm_.get()), "MPI_Alltoall");
       int total = 0;
-      bool failed = met != nullptr;
+      bool failed = met_ != nullptr;
       for (std::size_t r = 0; r < ranks; ++r) {
         failed = failed || from[2 * r + 1] != 0;
         in_counts[r] = from[2 * r];
@@ -140,18 +224,16 @@ class basic_writing {
       if (failed) return true;
       received.resize(static_cast<std::size_t>(total));
       check(MPI_Alltoallv(sent.data(), counts.data(), places.data(), MPI_BYTE, received.data(), in_counts.data(), in_places.data(), MPI_BYTE, comm_.get()), "MPI_Alltoallv");
-      attempt([&] {
-        if (!windowed(me).empty()) write_window(*writer, windowed(me), received);
-      });
+      put(writer, window(shards_of_[me], n), received);
     }
     return false;
   }
 
-  void pack(std::span<const unit> window, std::vector<std::byte>& to) const {
-    for (std::size_t slot = 0; slot < window.size(); ++slot) {
-      const tensor_view& view = views_[window[slot].of->item];
+  void pack(std::span<const unit> blocks, std::vector<std::byte>& to) const {
+    for (std::size_t slot = 0; slot < blocks.size(); ++slot) {
+      const tensor_view& view = views_[blocks[slot].of->item];
       const std::size_t width = size_of(view.dtype());
-      for_each_held(window[slot], [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) {
+      for_each_held(blocks[slot], [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) {
         const header h{static_cast<std::uint32_t>(slot), static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(count * width)};
         const std::size_t begin = to.size();
         to.resize(begin + sizeof h + h.bytes);
@@ -162,16 +244,17 @@ class basic_writing {
   }
 
   /// Makes blocks of what this rank has of them and what others sent, digests and writes them.
-  void write_window(io::basic_overlapped_writer<X>& writer, std::span<const unit> window, std::span<const std::byte> received) {
+  template <class Writer>
+  void write_window(Writer& writer, std::span<const unit> units, std::span<const std::byte> received) {
     struct stretch {
       std::uint64_t offset;
       std::span<std::byte> bytes;
     };
     std::vector<stretch> stretches;
     std::vector<std::span<std::byte>> blocks;
-    for (const unit& u : window) {
+    for (const unit& u : units) {
       const std::uint64_t offset = u.of->offset + u.within(), n = plan_.unit_bytes(*u.of, u.number);
-      const bool adjacent = !stretches.empty() && stretches.back().offset + stretches.back().bytes.size() == offset && stretches.back().bytes.size() + n <= writer.piece_bytes;
+      const bool adjacent = !stretches.empty() && stretches.back().offset + stretches.back().bytes.size() == offset && stretches.back().bytes.size() + n <= Writer::piece_bytes;
       if (!adjacent) stretches.push_back({offset, writer.piece().first(0)});
       auto& bytes = stretches.back().bytes;
       blocks.emplace_back(bytes.data() + bytes.size(), n);
@@ -183,7 +266,8 @@ class basic_writing {
       const auto bytes = in.take(h.bytes);
       std::copy(bytes.begin(), bytes.end(), blocks[h.slot].begin() + h.at);
     }
-    for (std::size_t n = 0; n < window.size(); ++n) digests_[window[n].digest] = holdfast::detail::digest_of(blocks[n], options_.key);
+    for (std::size_t n = 0; n < units.size(); ++n)
+      if (!known_[units[n].of->item]) digests_[units[n].digest] = holdfast::detail::digest_of(blocks[n], options_.key);
     for (const stretch& s : stretches) writer.write(s.offset, s.bytes);
   }
 
@@ -191,10 +275,16 @@ class basic_writing {
   const basic_blueprint<X>& plan_;
   const std::vector<tensor_view>& views_;
   const save_options& options_;
+  const std::vector<bool>& known_;            // by item
   std::vector<unit> alone_;                   // that need nothing of other ranks
   std::vector<std::vector<unit>> shards_of_;  // that are exchanged, by owner
+  std::size_t window_;
   std::vector<digest> digests_;
   std::uint64_t bytes_ = 0;
+  std::vector<unit> written_, replicas_;  // blocks to be compared: whose digest is that of `digests_`, and the others
+  std::vector<digest> found_;             // of the others
+  std::size_t looked_at_ = 0;             // of the others
+  std::exception_ptr met_;                // first of this rank
 };
 
 /// The digest of a tensor's content, as the index has it.
