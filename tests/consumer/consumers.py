@@ -65,6 +65,7 @@ class Consumers(unittest.TestCase):
         """Both give the compiler the same text, which is compiled once."""
         path = {"PKG_CONFIG_PATH": str(self.prefix / "share/pkgconfig")}
         self.assertEqual(run("pkg-config", "--modversion", "holdfast", **path).strip(), VERSION)
+        self.assertNotIn(os.uname().machine, (self.prefix / "share/pkgconfig/holdfast.pc").read_text())
         plain, needed = self.folder / "program.o", ("hdf5-serial", "libxxhash")
         run(*CXX, *STRICT, f"-I{ROOT / 'include'}", *as_system(pkg_config("--cflags", *needed)), "-c", HERE / "program.cpp", "-o", plain)
         texts = [run(*CXX, "-std=c++20", "-E", "-P", *flags, HERE / "program.cpp")
