@@ -2,9 +2,10 @@
 """Other projects use holdfast: program.cpp is built with -I include, pkg-config, CMake, as a subproject of Meson, and with the one header
 of scripts/amalgamate, and runs. Versions are the same wherever they are said.
 
-  consumers.py VERSION [COMPONENT...]     COMPONENT: those of the CMake package whose libraries are here
+  consumers.py BUILD VERSION [COMPONENT...]     COMPONENT: those of the CMake package whose libraries are here
 """
 
+import json
 import os
 import pathlib
 import re
@@ -20,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CXX = shlex.split(os.environ.get("CXX", "c++"))
 STRICT = ["-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
-VERSION, COMPONENTS = "", []
+BUILD, VERSION, COMPONENTS = "", "", []
 
 
 def run(*command, cwd=None, **environment):
@@ -124,6 +125,20 @@ class Consumers(unittest.TestCase):
             *(ROOT / f"tests/odr/{unit}.cpp" for unit in ("main", "first", "second")), "-o", self.folder / "single/program", *pkg_config("--libs", "hdf5-serial", "libxxhash"))
         run(self.folder / "single/program", TMPDIR=str(self.folder))
 
+    def test_development_environment(self):
+        devenv = ["meson", "devenv", "-C", self.folder / "install"]
+        run(*devenv, *CXX, "-std=c++20", "-fsyntax-only", "-x", "c++", "-include", "holdfast/core/version.hpp", os.devnull)
+        self.assertIn(str(ROOT / "python"), run(*devenv, sys.executable, "-c", "import holdfast; print(holdfast.__file__)"))
+
+    def test_the_command_is_installed(self):
+        """With its man page and completions."""
+        installed = json.loads(run("meson", "introspect", "--installed", BUILD))
+        if not any(path.endswith("/tools/holdfast") for path in installed):
+            self.skipTest("the command is not built")
+        for path in ("bin/holdfast", "share/man/man1/holdfast.1", "share/bash-completion/completions/holdfast", "share/zsh/site-functions/_holdfast",
+                     "share/fish/vendor_completions.d/holdfast.fish", "share/licenses/holdfast/LICENSE"):
+            self.assertTrue(any(to.endswith(f"/{path}") for to in installed.values()), path)
+
     def test_versions(self):
         self.assertEqual(".".join(re.findall(r"#define HOLDFAST_VERSION_\w+ (\d+)", text("include/holdfast/core/version.hpp"))), VERSION)
         self.assertEqual(re.search(r'^version = "(.*)"', text("python/pyproject.toml"), re.MULTILINE)[1], VERSION)
@@ -141,5 +156,5 @@ class Consumers(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    VERSION, *COMPONENTS = sys.argv[1:]
+    BUILD, VERSION, *COMPONENTS = sys.argv[1:]
     unittest.main(argv=sys.argv[:1], verbosity=2)
