@@ -77,15 +77,15 @@ class Consumers(unittest.TestCase):
             self.check(self.folder / name)
 
     def test_cmake(self):
-        """The installed package is built with; that of the source tree is found, with the headers of the source tree."""
-        for name, root in (("installed", self.prefix), ("source", ROOT / "packaging/cmake")):
+        """The installed package is built with, and finds what the opt-in headers need; that of the source tree is found, with its headers."""
+        for name, root, headers, components in (("installed", self.prefix, self.prefix / "include", COMPONENTS),
+                                                ("source", ROOT / "packaging/cmake", ROOT / "include", [])):
             build = self.folder / f"cmake-{name}"
-            said = run("cmake", "-S", HERE / "cmake", "-B", build, f"-Dholdfast_ROOT={root}", f"-DCOMPONENTS={';'.join(COMPONENTS)}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
+            said = run("cmake", "-S", HERE / "cmake", "-B", build, f"-Dholdfast_ROOT={root}", f"-DCOMPONENTS={';'.join(components)}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
             self.assertIn(f"-- holdfast_VERSION {VERSION}\n", said)
-            for component in COMPONENTS:
+            for component in components:
                 self.assertIn(f"-- holdfast_{component} TRUE\n", said)
             self.assertIn("-- no_such_thing 0\n", said)
-            headers = ROOT / "include" if name == "source" else self.prefix / "include"
             self.assertIn(f"{headers} ", (build / "compile_commands.json").read_text())
         run("cmake", "--build", self.folder / "cmake-installed")
         self.check(self.folder / "cmake-installed/program")
