@@ -44,6 +44,11 @@ def text(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+def block(language):
+    """The first of the language in docs/install.md."""
+    return re.search(rf"^```{language}\n(.*?)^```$", text("docs/install.md"), re.MULTILINE | re.DOTALL)[1]
+
+
 class Consumers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -57,6 +62,14 @@ class Consumers(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.temporary.cleanup()
+
+    def project(self, build_file, language):
+        """A folder with program.cpp and a build file, which is a block of docs/install.md."""
+        folder = self.folder / language
+        folder.mkdir()
+        shutil.copy(HERE / "program.cpp", folder)
+        (folder / build_file).write_text(block(language))
+        return folder
 
     def check(self, program):
         """It saves and restores, and was compiled with this version."""
@@ -77,40 +90,39 @@ class Consumers(unittest.TestCase):
             self.check(self.folder / name)
 
     def test_cmake(self):
-        """The installed package is built with, and finds what the opt-in headers need; that of the source tree is found, with its headers."""
-        for name, root, headers, components in (("installed", self.prefix, self.prefix / "include", COMPONENTS),
-                                                ("source", ROOT / "packaging/cmake", ROOT / "include", [])):
-            build = self.folder / f"cmake-{name}"
-            said = run("cmake", "-S", HERE / "cmake", "-B", build, f"-Dholdfast_ROOT={root}", f"-DCOMPONENTS={';'.join(components)}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
-            self.assertIn(f"-- holdfast_VERSION {VERSION}\n", said)
-            for component in components:
-                self.assertIn(f"-- holdfast_{component} TRUE\n", said)
-            self.assertIn("-- no_such_thing 0\n", said)
+        """As docs/install.md has it. The installed package is built with; that of the source tree is found, with its headers."""
+        project = self.project("CMakeLists.txt", "cmake")
+        for name, root, headers in (("installed", self.prefix, self.prefix / "include"), ("source", ROOT / "packaging/cmake", ROOT / "include")):
+            build = project / name
+            run("cmake", "-S", project, "-B", build, f"-Dholdfast_ROOT={root}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
             self.assertIn(f"{headers} ", (build / "compile_commands.json").read_text())
-        run("cmake", "--build", self.folder / "cmake-installed")
-        self.check(self.folder / "cmake-installed/program")
+        run("cmake", "--build", project / "installed")
+        self.check(project / "installed/program")
 
-    def test_cmake_versions(self):
-        """What find_package(holdfast VERSION) finds."""
+    def test_cmake_finds(self):
+        """Components whose libraries are here, and versions that are compatible, and no others."""
         major, minor, patch = map(int, VERSION.split("."))
         asked = {VERSION: True, f"{major}.{minor}": True, f"{major}.{minor}.{patch + 1}": False, f"{major}.{minor + 1}": False, f"{major + 1}.{minor}": False,
-                 f"{major}.{minor}...{major}.{minor + 1}": True, f"{major}.{minor + 1}...{major + 9}": False, f"{major}.0...<{VERSION}": False}
-        (self.folder / "versions").mkdir()
-        (self.folder / "versions/CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.19)\nproject(versions CXX)\n" + "".join(
-            f"find_package(holdfast {version} QUIET)\nmessage(STATUS \"asked {version}: ${{holdfast_FOUND}}\")\n" for version in asked))
-        said = run("cmake", "-S", self.folder / "versions", "-B", self.folder / "versions/build", f"-Dholdfast_ROOT={self.prefix}")
-        self.assertEqual(dict(re.findall(r"-- asked (.*): (\w+)", said)), {version: str(int(found)) for version, found in asked.items()})
+                 f"{major}.{minor}...{major}.{minor + 1}": True, f"{major}.{minor + 1}...{major + 9}": False, f"{major}.0...<{VERSION}": False,
+                 "COMPONENTS no_such_thing": False, "OPTIONAL_COMPONENTS no_such_thing": True, **{f"COMPONENTS {name}": True for name in COMPONENTS}}
+        folder = self.folder / "cmake_finds"
+        folder.mkdir()
+        (folder / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.19)\nproject(asked CXX)\n" + "".join(
+            f"find_package(holdfast {what} QUIET)\nmessage(STATUS \"asked {what}: ${{holdfast_FOUND}}\")\n" for what in asked)
+            + "message(STATUS \"version ${holdfast_VERSION}\")\n" + "".join(
+            f"if(NOT TARGET holdfast::{name})\n  message(FATAL_ERROR \"no holdfast::{name}\")\nendif()\n" for name in ["holdfast", *COMPONENTS]))
+        said = run("cmake", "-S", folder, "-B", folder / "build", f"-Dholdfast_ROOT={self.prefix}")
+        self.assertEqual(dict(re.findall(r"-- asked (.*): (\w+)", said)), {what: str(int(found)) for what, found in asked.items()})
+        self.assertIn(f"-- version {VERSION}\n", said)
 
     def test_meson_subproject(self):
         """As docs/install.md has it, but that the wrap has nothing left to fetch. Of holdfast nothing is built."""
-        project = self.folder / "meson"
-        (project / "subprojects").mkdir(parents=True)
-        for file in (HERE / "program.cpp", HERE / "meson/meson.build"):
-            shutil.copy(file, project)
-        (project / "subprojects/holdfast.wrap").write_text(re.search(r"^\[wrap-git\]\n.*?(?=^```)", text("docs/install.md"), re.MULTILINE | re.DOTALL)[0])
+        project = self.project("meson.build", "meson")
+        (project / "subprojects").mkdir()
+        (project / "subprojects/holdfast.wrap").write_text(block("ini"))
         (project / "subprojects/holdfast").symlink_to(ROOT)
         said = run("meson", "setup", project / "build", project)
-        self.assertIn(f"Message: holdfast {VERSION}\n", said)
+        self.assertIn(f"Dependency holdfast found: YES {VERSION}", said)
         self.assertEqual(re.findall(r"^build (\S+): cpp_LINKER", (project / "build/build.ninja").read_text(), re.MULTILINE), ["program"])
         run("ninja", "-C", project / "build", "program")
         self.check(project / "build/program")
