@@ -10,6 +10,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <holdfast/core/version.hpp>
+
 #include "commands.hpp"
 #include "complete.hpp"
 #include "tool.hpp"

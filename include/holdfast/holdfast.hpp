@@ -8,6 +8,7 @@
 #include <holdfast/checkpoint/restore.hpp>
 #include <holdfast/checkpoint/save.hpp>
 #include <holdfast/core/state.hpp>
+#include <holdfast/core/version.hpp>
 #include <holdfast/core/views.hpp>
 #include <holdfast/types/array.hpp>
 #include <holdfast/types/atomic.hpp>

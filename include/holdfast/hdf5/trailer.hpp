@@ -10,13 +10,10 @@
 #include <vector>
 
 #include <holdfast/core/error.hpp>
+#include <holdfast/core/version.hpp>
 #include <holdfast/hdf5/index.hpp>
 
 namespace holdfast::hdf5 {
-
-/// The newest file format this library reads. Version 2 is written for files that are sealed with a key; all others
-/// are of version 1, which every release reads.
-inline constexpr std::uint32_t format_version = 2;
 
 /// The last 192 bytes of a checkpoint: the seal. A program that opens the file for writing makes libhdf5 cut it off,
 /// so a file that has one is as it was saved, which its digests confirm. docs/format.md has the encoding.
