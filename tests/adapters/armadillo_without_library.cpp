@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 #include <holdfast/testing/resume_equivalence.hpp>
 
 #include "../support.hpp"

@@ -30,7 +30,7 @@
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 #include <holdfast/testing/resume_equivalence.hpp>
 
 #include "../seed.hpp"

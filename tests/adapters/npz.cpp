@@ -4,7 +4,7 @@
 #include <cstring>
 #include <random>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 

@@ -1,6 +1,6 @@
 #include <holdfast/adapters/openssl.hpp>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../checkpoint/sample.hpp"
 #include "../support.hpp"

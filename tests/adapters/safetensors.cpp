@@ -5,7 +5,7 @@
 #include <fstream>
 #include <random>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 

@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <vector>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #ifdef WITH_CEREAL
 #ifdef WITH_ARMADILLO

@@ -14,7 +14,7 @@
 #include <torch/nn/modules/loss.h>
 #include <torch/serialize.h>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../checkpoint/sample.hpp"
 #include "../support.hpp"
@@ -645,7 +645,7 @@ BOOST_AUTO_TEST_CASE(docs_libtorch) {
   optim::StepLR step_lr(adam, 2);
   std::int64_t step = 3;
 #include <holdfast/adapters/torch.hpp>
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
   holdfast::state state;
   state.bind("model", *net)                                // a torch::nn::Module, ModuleHolder, or shared_ptr to a module

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 #include "fake_devices.hpp"

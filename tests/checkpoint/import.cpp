@@ -1,6 +1,6 @@
 #include <holdfast/checkpoint/import.hpp>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 

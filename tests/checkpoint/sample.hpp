@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 namespace support {
 

@@ -4,7 +4,7 @@
 #include <random>
 #include <vector>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../io/memory_files.hpp"
 #include "../support.hpp"

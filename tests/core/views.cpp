@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 

@@ -13,7 +13,7 @@
 #include <cuda_runtime_api.h>
 
 #include <holdfast/cuda.hpp>
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../peak_memory.hpp"
 #include "../support.hpp"

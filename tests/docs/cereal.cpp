@@ -9,7 +9,7 @@
 #include <cereal/types/vector.hpp>
 
 #include <holdfast/adapters/cereal.hpp>
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 struct layer {
   std::vector<float> weight, bias;

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 #include <holdfast/testing/resume_equivalence.hpp>
 
 #include "../adapters/h5py.hpp"

@@ -11,7 +11,7 @@
 #include <cuda_runtime_api.h>
 
 #include <holdfast/cuda.hpp>
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 

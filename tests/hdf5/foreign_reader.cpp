@@ -5,7 +5,7 @@
 #include <cstring>
 #include <numeric>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 #include "damage.hpp"

@@ -5,7 +5,7 @@
 #include <map>
 #include <optional>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 

@@ -4,7 +4,7 @@
 #include <numeric>
 #include <random>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 #include "damage.hpp"

@@ -10,7 +10,7 @@
 
 #include <mpi.h>
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 #include <holdfast/mpi.hpp>
 
 #include "../support.hpp"

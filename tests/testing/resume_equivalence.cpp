@@ -1,4 +1,4 @@
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 #include <holdfast/testing/resume_equivalence.hpp>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #pragma once
 /// What the tests of types share: a value through a real file into another object.
-#include <holdfast/holdfast.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 
