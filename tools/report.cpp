@@ -363,8 +363,12 @@ class content {
 
 int report(const report_options& options) {
   const survey run = survey_of(options);
-  std::string text(page::before_title);
-  text += html(options.folder) + " · holdfast" + std::string(page::before_content) + content(run, options).text() + std::string(page::after_content);
+  std::string text;
+  for (const std::string_view piece : page::before_title) text += piece;
+  text += html(options.folder) + " · holdfast";
+  for (const std::string_view piece : page::before_content) text += piece;
+  text += content(run, options).text();
+  for (const std::string_view piece : page::after_content) text += piece;
   holdfast::io::durable_file file(holdfast::io::posix(), options.to);
   file->write_at(0, std::as_bytes(std::span(text)));
   file.commit(options.force ? holdfast::io::replace::yes : holdfast::io::replace::no, false);

@@ -231,6 +231,7 @@ class Alarms(Report):
         self.assertIn("not sealed", rows["300"]["why"])
         self.assertEqual(page.data["layers"]["steps"], [100, 400])  # nothing counts of what is damaged
         self.assertEqual(page.data["checkpoints"]["damaged"], [False, True, True, False])
+        self.assertEqual(page.data["checkpoints"]["seconds"][1:3], [None, None])
         self.assertEqual(page.data["checkpoints"]["best"], 3)
         self.assertEqual([row["valid"].startswith("✕ damaged: ") for row in page.table("valid").values()], [False, True, True, False])
         flip(paths[0], -300)

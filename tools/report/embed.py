@@ -17,6 +17,11 @@ def digest_of(text):
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
+def literals(text, most=16000):
+    """C++ need not support a literal of more than 64 KiB; a character takes up to 4 bytes."""
+    return [f'R"{DELIMITER}({text[at:at + most]}){DELIMITER}"' for at in range(0, len(text), most)]
+
+
 def main():
     page, style, script, licence, library = (pathlib.Path(path).read_text(encoding="utf-8").replace("\r", "") for path in sys.argv[1:6])
     for text in style, script, library:
@@ -29,9 +34,8 @@ def main():
     pieces[1:] = pieces[1].split("{{content}}", 1)
     if f'){DELIMITER}"' in page or len(pieces) != 3:
         sys.exit("embed.py: expected {{title}} and {{content}} once each")
-    literals = "\n".join(f'inline constexpr std::string_view {name} = R"{DELIMITER}({piece}){DELIMITER}";'
-                         for name, piece in zip(("before_title", "before_content", "after_content"), pieces))
-    pathlib.Path(sys.argv[6]).write_text(f"#pragma once\n#include <string_view>\n\nnamespace tool::page {{\n\n{literals}\n\n}}  // namespace tool::page\n", encoding="utf-8")
+    arrays = "\n".join(f"inline constexpr std::string_view {name}[] = {{{', '.join(literals(piece))}}};" for name, piece in zip(("before_title", "before_content", "after_content"), pieces))
+    pathlib.Path(sys.argv[6]).write_text(f"#pragma once\n#include <string_view>\n\nnamespace tool::page {{\n\n{arrays}\n\n}}  // namespace tool::page\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
