@@ -121,7 +121,7 @@ class content {
   }
 
   std::string text() {
-    std::string s = head() + alarms() + "<main>\n" + progress_section() + checkpoints() + layers() + histograms() + tensors() + "</main>\n" + foot();
+    std::string s = head() + "<main>\n" + alarms() + progress_section() + checkpoints() + layers() + histograms() + tensors() + "</main>\n" + foot();
     std::string json = data_.dump(-1, ' ', true, ordered_json::error_handler_t::replace);
     for (std::size_t at = 0; (at = json.find('<', at)) != std::string::npos;) json.replace(at, 1, "\\u003c");
     return s + "<script type=\"application/json\" id=\"data\">" + json + "</script>\n";
@@ -152,13 +152,13 @@ class content {
         if (rows.size() == most_alarms) break;
         rows.push_back({code(path), steps_text(a.first), steps_text(a.last), fmt::format("{} of {}", a.checkpoints, read_), std::to_string(a.nan), std::to_string(a.infinite), std::to_string(a.elements)});
       }
-      s += fmt::format("<section class=\"card alarm\" aria-labelledby=\"nan\"><h3 id=\"nan\">✕ NaN or Inf in {}</h3><p>{}Some programs keep an Inf on purpose, as a mask or as the best loss so far.</p>\n", counted(run_.alarms.size(), "tensor"), rows.size() < run_.alarms.size() ? fmt::format("The first {} are listed. ", rows.size()) : "");
+      s += fmt::format("<section class=\"card alarm\" aria-labelledby=\"nan\"><h2 id=\"nan\">✕ NaN or Inf in {}</h2><p>{}Some programs keep an Inf on purpose, as a mask or as the best loss so far.</p>\n", counted(run_.alarms.size(), "tensor"), rows.size() < run_.alarms.size() ? fmt::format("The first {} are listed. ", rows.size()) : "");
       s += table("nan-table", "Tensors with NaN or Inf. Counts are those of the last checkpoint with some.", {{"tensor", "path"}, {"first seen at step", "number"}, {"last", "number"}, {"checkpoints", "number"}, {"NaN", "number"}, {"Inf", "number"}, {"of elements", "number"}}, rows) + "</section>\n";
     }
     if (!damaged_.empty()) {
       std::vector<std::vector<std::string>> rows;
       for (auto c = damaged_.rbegin(); c != damaged_.rend() && rows.size() < most_alarms; ++c) rows.push_back({steps_text((*c)->info.step), html(reason_alone((*c)->info)), code((*c)->info.path)});
-      s += fmt::format("<section class=\"card alarm\" aria-labelledby=\"damage\"><h3 id=\"damage\">✕ {} damaged</h3><p>{}A restore of the run passes over them.</p>\n", counted(damaged_.size(), "checkpoint"), rows.size() < damaged_.size() ? fmt::format("The newest {} are listed. ", rows.size()) : "");
+      s += fmt::format("<section class=\"card alarm\" aria-labelledby=\"damage\"><h2 id=\"damage\">✕ {} damaged</h2><p>{}A restore of the run passes over them.</p>\n", counted(damaged_.size(), "checkpoint"), rows.size() < damaged_.size() ? fmt::format("The newest {} are listed. ", rows.size()) : "");
       s += table("damage-table", "The newest is first.", {{"step", "number"}, {"why", "why"}, {"file", "path"}}, rows) + "</section>\n";
     }
     return s;

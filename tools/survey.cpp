@@ -181,18 +181,19 @@ std::vector<std::string> learning_rates(const reader& in) {
   return of_optimizers.empty() ? others : of_optimizers;
 }
 
-/// How long a save took: from the creation of its file until it got its name, if nothing has touched that since. The file of a
-/// checkpoint that was let go may have been written again (`retention::recycle`): it is older than the checkpoint before.
-std::optional<double> save_seconds(const std::string& path, std::chrono::system_clock::time_point not_before) {
+/// How long a save took: from the creation of its file until it got its name, if nothing has touched that since. It began and ended between
+/// the last writes of the checkpoints before and after. Not so the file of a checkpoint that was let go and written again (`retention::recycle`),
+/// and one that got a second name later.
+std::optional<double> save_seconds(const std::string& path, std::chrono::system_clock::time_point not_before, std::chrono::system_clock::time_point not_after) {
 #ifdef STATX_BTIME
   struct ::statx found{};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME | STATX_CTIME | STATX_MTIME, &found) != 0 || (found.stx_mask & STATX_BTIME) == 0) return std::nullopt;
   const auto seconds = [](const auto& t) { return static_cast<double>(t.tv_sec) + 1e-9 * t.tv_nsec; };
   const double created = seconds(found.stx_btime), written = seconds(found.stx_mtime), named = seconds(found.stx_ctime);
-  const double earlier = std::chrono::duration<double>(not_before.time_since_epoch()).count();
-  if (created >= earlier && created <= written && written <= named) return named - created;
+  const auto of = [](std::chrono::system_clock::time_point t) { return std::chrono::duration<double>(t.time_since_epoch()).count(); };
+  if (of(not_before) <= created && created <= written && written <= named && named <= of(not_after)) return named - created;
 #else
-  (void)path, (void)not_before;
+  (void)path, (void)not_before, (void)not_after;
 #endif
   return std::nullopt;
 }
@@ -219,13 +220,13 @@ class surveyor {
   void list() {
     std::vector<holdfast::checkpoint_info> all = checkpoints_of_run(options_.folder);
     find_damage(all, false);
-    std::chrono::system_clock::time_point before{};
-    for (holdfast::checkpoint_info& c : all) {
-      surveyed_checkpoint s;
-      s.keyed = c.damage.empty() && keyed(c.path);
-      s.seconds = c.damage.empty() ? save_seconds(c.path, before) : std::nullopt;
-      before = c.time;
-      s.info = std::move(c);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      using time = std::chrono::system_clock::time_point;
+      surveyed_checkpoint s{.info = all[i]};
+      if (s.info.damage.empty()) {
+        s.keyed = keyed(s.info.path);
+        s.seconds = save_seconds(s.info.path, i == 0 ? time::min() : all[i - 1].time, i + 1 == all.size() ? time::max() : all[i + 1].time);
+      }
       found_.checkpoints.push_back(std::move(s));
     }
     find_best();
