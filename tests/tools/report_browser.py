@@ -77,6 +77,7 @@ class Browser(report.Report):
         after = self.look(390, "light")
         changed = {name for name in after if after[name] != before[name]}
         self.assertEqual(changed - {"moment-0", "moment-1", "moment-2"}, {"metric", "parameters", "updates", "ratios"})
+        self.browser.execute_script("document.querySelectorAll('#layers input:checked').forEach((box) => box.click())")  # none at all
         self.assertIsNone(self.browser.execute_script("return window.hacked ?? null"))
 
         # All that the tables say is there without scripts.

@@ -14,6 +14,15 @@
   const colours = () => palettes[dark.matches ? "dark" : "light"];
 
   const short = (text, most = 40) => (text.length <= most ? text : "…" + text.slice(1 - most));
+  // Names without the parts that all of them begin and end with: "…0…" and "…1…" of layers.0.attention and layers.1.attention.
+  function brief(names) {
+    const parts = names.map((name) => name.split(/(?<=[./])/));
+    const agree = (of, apart) => parts.length > 0 && parts.every((p) => p.length > apart + 1 && of(p) === of(parts[0]));
+    let head = 0, tail = 0;
+    while (agree((p) => p[head], head)) ++head;
+    while (agree((p) => p.at(-1 - tail), head + tail)) ++tail;
+    return parts.map((p) => short((head ? "…" : "") + p.slice(head, p.length - tail).join("").replace(/[./]$/, "") + (tail ? "…" : ""), 24));
+  }
   const readable = (x) => (x === 0 ? "0" : Math.abs(x) >= 1e6 || Math.abs(x) < 1e-3 ? String(Number(x.toPrecision(3)).toExponential()) : String(Number(x.toPrecision(4))));
   const counted = (x) => Math.round(x).toLocaleString("en");
 
@@ -51,7 +60,7 @@
         interaction: { mode: "nearest", axis: "x", intersect: false },
         scales: { x, y },
         plugins: {
-          legend: { display: legend, position: "bottom", labels: { color: text, usePointStyle: true, boxHeight: 7, padding: 10, generateLabels: (c) => Chart.defaults.plugins.legend.labels.generateLabels(c).map((l) => ({ ...l, text: short(l.text) })) } },
+          legend: { display: legend, position: "bottom", labels: { color: text, usePointStyle: true, boxHeight: 7, padding: 10, generateLabels: (c) => Chart.defaults.plugins.legend.labels.generateLabels(c).map((l) => ({ ...l, text: datasets[l.datasetIndex].brief ?? short(l.text) })) } },
           tooltip: { callbacks: { title: (items) => (items.length ? of(items[0].parsed.x) : ""), label: (item) => `${short(item.dataset.label)}: ${format(item.parsed.y)}` } },
         },
       },
@@ -83,8 +92,9 @@
     const { steps: xs, names, parameters, updates, moments } = data.layers;
     const chosen = names.map((_, i) => i).filter((i) => picked.has(i));
     const ratios = updates.map((ys, i) => ys.map((y, n) => (y !== null && parameters[i][n] ? y / parameters[i][n] : null)));
+    const briefly = brief(chosen.map((i) => names[i]));
     const show = (id, title, table) => {
-      const sets = chosen.map((i, n) => line(n, names[i], xs, table[i].map((y) => (y > 0 ? y : null))));
+      const sets = chosen.map((i, n) => ({ ...line(n, names[i], xs, table[i].map((y) => (y > 0 ? y : null))), brief: briefly[n] }));
       draw(id, "line", sets, { x: steps(xs), y: logarithmic(title, sets.flatMap((s) => s.data.map((d) => d.y))), of: step, legend: true });
     };
     show("parameters", "norm", parameters);
