@@ -155,7 +155,7 @@ class basic_blueprint {
     int rank;
   };
   std::vector<foreign> of_ranks;                                 ///< with bytes, by rank and then by path
-  std::vector<std::vector<shard>> parts;                         ///< by sharded tensor, in the order of paths, and rank
+  std::vector<std::vector<shard>> parts;                         ///< by sharded tensor, in the order of paths, and rank; only of small ones
   std::vector<std::pair<std::size_t, std::size_t>> small_parts;  ///< entry of the layout, and which of `parts`
   std::vector<std::size_t> entry_of;                             ///< of the layout, for the shared items in the order of paths
   std::optional<std::size_t> count_entry;                        ///< of `rank_count`
@@ -287,7 +287,10 @@ class basic_blueprint {
     for (std::size_t n = 0; n < shared.size(); ++n)
       if (is_large(bound[shared[n]])) by_place.push_back(n);
     holdfast::detail::sort(by_place, [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; });
-    for (const std::size_t n : by_place) assign(bound[shared[n]], sharded_[n] ? &parts[part_of[n]] : nullptr, loads);
+    for (const std::size_t n : by_place) {
+      assign(bound[shared[n]], sharded_[n] ? &parts[part_of[n]] : nullptr, loads);
+      if (sharded_[n]) parts[part_of[n]] = {};  // that is all they were for
+    }
 
     packer out;
     out.put(exchanges).put_all(std::span<const std::uint32_t>(owners)).put_all(std::span<const std::uint64_t>(offsets));
