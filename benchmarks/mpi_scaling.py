@@ -87,7 +87,7 @@ def beside_content(run, who):
 
 def fits(runs):
     grid = [dict(r, **{who: dict(r[who], gathered=beside_content(r, who)) for who in ("first", "again")}) for r in runs if "first" in r]
-    terms = {"1": lambda r: 1, "ranks": lambda r: r["ranks"], "tensors": lambda r: r["tensors"], "ranks × tensors": lambda r: r["ranks"] * r["tensors"]}
+    terms = {"1": lambda r: 1, "ranks": lambda r: r["ranks"] - 1, "tensors": lambda r: r["tensors"], "ranks × tensors": lambda r: (r["ranks"] - 1) * r["tensors"]}
     wanted = {
         "first save, rank 0's processor until the file is created, s": ("first", "root_cpu"),
         "replayed save, the same, s": ("again", "root_cpu"),
@@ -143,7 +143,7 @@ def report(runs, note):
 
     found = fits(runs)
     text.append("Fits over 2 to 64 ranks:\n")
-    text.append(table(["", "constant", "× ranks", "× tensors", "× ranks × tensors", "worst error"],
+    text.append(table(["", "constant", "× other ranks", "× tensors", "× other ranks × tensors", "worst error"],
                       [[name] + [number(f.of[t]) if t in f.of else "" for t in ("1", "ranks", "tensors", "ranks × tensors")] + [f"{100 * f.worst:.0f} %"] for name, f in found.items()]))
     rows = [[name] + [number(f.at({"ranks": ranks, "tensors": tensors})) for ranks, tensors in ((64, 2000), (1000, 2000), (10000, 2000), (10000, 20000))] for name, f in found.items()]
     text.append("Projected by them:\n")

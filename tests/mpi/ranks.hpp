@@ -10,8 +10,8 @@
 
 #include <mpi.h>
 
-#include <holdfast/separate.hpp>
 #include <holdfast/mpi.hpp>
+#include <holdfast/separate.hpp>
 
 #include "../support.hpp"
 

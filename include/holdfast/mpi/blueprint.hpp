@@ -155,7 +155,7 @@ class basic_blueprint {
     int rank;
   };
   std::vector<foreign> of_ranks;                                 ///< with bytes, by rank and then by path
-  std::vector<std::vector<shard>> parts;                         ///< by sharded tensor, in the order of paths, and rank
+  std::vector<std::vector<shard>> parts;                         ///< by sharded tensor, in the order of paths, and rank; only of small ones
   std::vector<std::pair<std::size_t, std::size_t>> small_parts;  ///< entry of the layout, and which of `parts`
   std::vector<std::size_t> entry_of;                             ///< of the layout, for the shared items in the order of paths
   std::optional<std::size_t> count_entry;                        ///< of `rank_count`
@@ -287,7 +287,10 @@ class basic_blueprint {
     for (std::size_t n = 0; n < shared.size(); ++n)
       if (is_large(bound[shared[n]])) by_place.push_back(n);
     holdfast::detail::sort(by_place, [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; });
-    for (const std::size_t n : by_place) assign(bound[shared[n]], sharded_[n] ? &parts[part_of[n]] : nullptr, loads);
+    for (const std::size_t n : by_place) {
+      assign(bound[shared[n]], sharded_[n] ? &parts[part_of[n]] : nullptr, loads);
+      if (sharded_[n]) parts[part_of[n]] = {};  // that is all they were for
+    }
 
     packer out;
     out.put(exchanges).put_all(std::span<const std::uint32_t>(owners)).put_all(std::span<const std::uint64_t>(offsets));
@@ -303,16 +306,29 @@ class basic_blueprint {
     constexpr std::uint64_t stretch = io::overlapped_writer::piece_bytes / digest_block;
     const std::uint64_t width = size_of(e.dtype);
     std::vector<std::uint64_t> held(loads.size());
+    std::vector<std::uint32_t> near, later;  // ranks whose parts reach into the block, and those that begin behind it, the next one last
+    const auto begin = [&](std::uint32_t r) { return (*held_by)[r].run(0); };
+    const auto end_of = [&](std::uint32_t r) { return (*held_by)[r].run((*held_by)[r].runs() - 1) + (*held_by)[r].run_elements(); };
+    for (std::uint32_t r = 0; r < held.size(); ++r)
+      if (held_by == nullptr || (*held_by)[r].elements() != 0) (held_by == nullptr ? near : later).push_back(r);
+    holdfast::detail::sort(later, [&](std::uint32_t a, std::uint32_t b) { return begin(a) > begin(b); });
     std::uint32_t owner = 0;
     std::uint64_t run = stretch;
     for (std::uint64_t at = 0; at < e.bytes; at += digest_block) {
       const std::uint64_t end = std::min(at + digest_block, e.bytes);
       std::uint64_t most = 0;
-      for (std::size_t r = 0; held_by != nullptr && r < held.size(); ++r) most = std::max(most, held[r] = (*held_by)[r].count(at / width, end / width));
+      if (held_by != nullptr) {
+        for (; !later.empty() && begin(later.back()) < end / width; later.pop_back()) near.push_back(later.back());
+        std::erase_if(near, [&](std::uint32_t r) {
+          held[r] = end_of(r) > at / width ? (*held_by)[r].count(at / width, end / width) : 0;
+          most = std::max(most, held[r]);
+          return end_of(r) <= at / width;
+        });
+      }
       if (run >= stretch || held[owner] != most) {
         std::optional<std::uint32_t> best;
-        for (std::uint32_t r = 0; r < held.size(); ++r)
-          if (held[r] == most && (!best || loads[r] < loads[*best])) best = r;
+        for (const std::uint32_t r : near)
+          if (held[r] == most && (!best || std::pair(loads[r], r) < std::pair(loads[*best], *best))) best = r;
         owner = *best;
         run = 0;
       }

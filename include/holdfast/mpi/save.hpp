@@ -150,12 +150,13 @@ class basic_saver {
   using versions = std::vector<std::optional<std::uint64_t>>;
 
   /// Finds what has the content of the last save: what is shared, on all ranks.
-  void find_known(const seal_key& key) {
+  void find_known(const seal_key& key, const rank_options& ranks) {
     versions_.clear();
     for (const auto& i : manifest_->items()) versions_.push_back(i.version);
     known_.assign(versions_.size(), false);
     if (!plan_->versioned) return;
-    for (std::size_t n = 0; n < known_.size(); ++n) known_[n] = !last_.of.empty() && last_.key == key && versions_[n] && versions_[n] == last_.of[n];
+    const bool usable = last_.of.size() == versions_.size() && last_.key == key && (last_.compared || ranks.replicas == replicas::trust);
+    for (std::size_t n = 0; n < known_.size(); ++n) known_[n] = usable && versions_[n] && versions_[n] == last_.of[n];
     std::vector<std::uint8_t> mine, all(plan_->shared.size());
     for (const std::size_t n : plan_->shared) mine.push_back(known_[n]);
     detail::check(MPI_Allreduce(mine.data(), all.data(), static_cast<int>(all.size()), MPI_UINT8_T, MPI_MIN, world_.get()), "MPI_Allreduce");
@@ -180,7 +181,7 @@ class basic_saver {
         forget();
         plan_.emplace(world_, *manifest_, keyed_);
       }
-      find_known(options.key);
+      find_known(options.key, ranks);
       detail::together(world_, [&] { look(); });
     });
   }
@@ -293,7 +294,7 @@ class basic_saver {
     detail::together(comm, [&] {
       if (comm.root()) finish(*durable, *end, contents, digests, options);
     });
-    if (plan.versioned) last_ = {versions_, writing.digests(), options.key};
+    if (plan.versioned) last_ = {versions_, writing.digests(), options.key, compared || comm.size() == 1};
   }
 
   void pack_small(detail::packer& to) const {
@@ -400,6 +401,7 @@ class basic_saver {
     versions of;
     std::vector<digest> digests;
     seal_key key;
+    bool compared = false;
   } last_;           // what this rank wrote by this plan
   versions staged_;  // what is in image_
   io::staging_buffer pieces_, image_;
