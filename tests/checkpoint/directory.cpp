@@ -9,6 +9,8 @@
 #include <hdf5.h>
 #include <sys/stat.h>
 
+#include <holdfast/separate.hpp>
+
 #include "../io/faulty_storage.hpp"
 #include "../support.hpp"
 #include "sample.hpp"

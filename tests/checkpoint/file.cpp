@@ -3,6 +3,8 @@
 #include <complex>
 #include <type_traits>
 
+#include <holdfast/separate.hpp>
+
 #include "../fuzz/sealed_file.hpp"
 #include "../support.hpp"
 #include "sample.hpp"

@@ -9,6 +9,8 @@
 #include <link.h>
 #include <sys/mman.h>
 
+#include <holdfast/separate.hpp>
+
 #include "../allocations.hpp"
 #include "../peak_memory.hpp"
 #include "../support.hpp"

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <holdfast/separate.hpp>
+
 #include "../hdf5/damage.hpp"
 #include "../support.hpp"
 #include "sample.hpp"

@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include <holdfast/separate.hpp>
+
 #include "../support.hpp"
 #include "sample.hpp"
 

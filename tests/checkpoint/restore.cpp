@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include <holdfast/separate.hpp>
+
 #include "../fuzz/sealed_file.hpp"
 #include "../support.hpp"
 #include "sample.hpp"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <holdfast/separate.hpp>
+#include <holdfast/holdfast.hpp>
 
 namespace support {
 

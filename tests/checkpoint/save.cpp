@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include <holdfast/separate.hpp>
+
 #include "../io/faulty_storage.hpp"
 #include "../io/memory_files.hpp"
 #include "../support.hpp"

@@ -3,6 +3,8 @@
 #include <complex>
 #include <random>
 
+#include <holdfast/separate.hpp>
+
 #include "../hdf5/damage.hpp"
 #include "../support.hpp"
 #include "sample.hpp"
