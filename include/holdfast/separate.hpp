@@ -3,6 +3,7 @@
 /// defines HOLDFAST_SEPARATE_HERE before it includes this header, and not in each. All files of a program may mix both headers.
 #include <holdfast/holdfast.hpp>
 
+/// @cond
 #ifdef HOLDFAST_SEPARATE_HERE
 #define HOLDFAST_SEPARATE template
 #else
@@ -52,3 +53,4 @@ HOLDFAST_SEPARATE class basic_posix_file<void>;
 }  // namespace holdfast
 
 #undef HOLDFAST_SEPARATE
+/// @endcond

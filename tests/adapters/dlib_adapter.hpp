@@ -2,7 +2,7 @@
 #pragma once
 #include <dlib/matrix.h>
 #include <dlib/rand.h>
-#include <holdfast/separate.hpp>
+#include <holdfast/holdfast.hpp>
 #include <sstream>
 
 // Elements that lie in memory: say where, of which extents, in which order. NR or NC of 0 means that it is decided at run time.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <holdfast/separate.hpp>
 #include <holdfast/testing/resume_equivalence.hpp>
 
 #include "../types/round_trip.hpp"
@@ -237,7 +238,7 @@ BOOST_AUTO_TEST_CASE(a_run_resumes_bit_for_bit_and_not_without_its_momentum) {
 BOOST_AUTO_TEST_CASE(docs_adapters) {
   const support::current_folder here;
 #include <holdfast/adapters/eigen.hpp>
-#include <holdfast/separate.hpp>
+#include <holdfast/holdfast.hpp>
 
   Eigen::MatrixXf weight(10, 64);
   holdfast::state state;

@@ -645,7 +645,7 @@ BOOST_AUTO_TEST_CASE(docs_libtorch) {
   optim::StepLR step_lr(adam, 2);
   std::int64_t step = 3;
 #include <holdfast/adapters/torch.hpp>
-#include <holdfast/separate.hpp>
+#include <holdfast/holdfast.hpp>
 
   holdfast::state state;
   state.bind("model", *net)                                // a torch::nn::Module, ModuleHolder, or shared_ptr to a module

@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(docs_cuda) {
   const auto train = [] {};
   {
 #include <holdfast/cuda.hpp>
-#include <holdfast/separate.hpp>
+#include <holdfast/holdfast.hpp>
 
     holdfast::state state;
     holdfast::cuda::buffer<float> embed({1024, 768}, stream);                                          // memory that holdfast owns, and can move

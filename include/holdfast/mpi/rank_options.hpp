@@ -15,9 +15,9 @@ enum class writes { positional,
 
 /// What a save by many ranks is told beside `save_options`; the same on all ranks.
 struct rank_options {
-  mpi::replicas replicas = mpi::replicas::compare;
-  mpi::writes writes = mpi::writes::positional;
-  MPI_Info hints = MPI_INFO_NULL;  ///< for MPI-IO where writes are collective (cb_nodes, striping_factor); the program's own, and valid until the save has ended
+  mpi::replicas replicas = mpi::replicas::compare;  ///< whether what every rank has is compared between them
+  mpi::writes writes = mpi::writes::positional;     ///< how tensors of 64 KiB and more get to the file
+  MPI_Info hints = MPI_INFO_NULL;                   ///< for MPI-IO where writes are collective (cb_nodes, striping_factor); the program's own, and valid until the save has ended
 };
 
 }  // namespace holdfast::mpi
