@@ -4,9 +4,9 @@
 The trainer is any program with --checkpoint-dir DIR --steps N --resume --checkpoint-every K --final FILE that prints lines
 "resumed at step N" and "step N". It runs once to the end; then again in a fresh folder, where one life after the other is
 killed at moments drawn over the measured time (so that kills land in start-up, in a training step and inside a save), and
-the last one finishes. If a life ends before its kill, the trainer starts over in a fresh folder with earlier moments; if no life
-left work to resume, so slow has the machine become since it was measured, then with lives that first print a step. The final
-files must be equal byte for byte.
+the last one finishes. If a life ends before its kill, or no life left work to resume, so much has the machine's speed changed since it
+was measured, then the trainer starts over in a fresh folder, with moments that count from the first step that a life prints and
+come earlier, or later. The final files must be equal byte for byte.
 
 The seed fixes the delays, not the scheduler: the same seed repeats a failure likely, not surely.
 """
@@ -80,11 +80,11 @@ def unfinished_saves(folder):
 def train_under_fire(trainer, work, kills, start_up, whole, rng):
     """Runs the trainer through that many kills, at moments drawn over the measured time; returns the last life and its file. Every
     life begins with the start-up, of which a kill may wait for half or all: what takes long to start gets to its training, too."""
-    final, after_a_step = work / "resumed.h5", False
+    final, after_a_step, training = work / "resumed.h5", False, max(whole - start_up, 0.01)
     for attempt in range(1, 16):
         folder, progressed = work / f"killed-{attempt}", False
-        moments = sorted(rng.uniform(0, max(whole - start_up, 0)) for _ in range(kills))
-        for kill_after in [*(b - a + rng.uniform(0.5, 1) * start_up for a, b in zip([0, *moments], moments)), None]:
+        moments = sorted(rng.uniform(0, training) for _ in range(kills))
+        for kill_after in [*(b - a + (0 if after_a_step else rng.uniform(0.5, 1) * start_up) for a, b in zip([0, *moments], moments)), None]:
             before = unfinished_saves(folder)
             life = trainer.live(folder, final, folder.exists(), kill_after=kill_after, after_a_step=after_a_step and kill_after is not None)
             progressed |= life.resumed_at > 0
@@ -99,10 +99,9 @@ def train_under_fire(trainer, work, kills, start_up, whole, rng):
                     return life, final
                 break
         say("  It finished too early, or no kill left work to resume: once more in a fresh folder")
-        if not life.killed and kill_after is not None:
-            whole *= 0.7
-        elif not progressed:
-            after_a_step = True
+        if after_a_step:
+            training *= 1.4 if kill_after is None else 0.7
+        after_a_step = True
     sys.exit("the trainer cannot be killed amid its work: give it more steps, or a smaller --checkpoint-every")
 
 
