@@ -75,7 +75,7 @@ basic_fetched<X> fetch(device_staging& by, const tensor_view& of) {
 }
 
 /// Page-locks memory that is not yet. The threads of the machine touch its pages before, which leaves what is in them: the driver
-/// would have them made one after the other, which took five times as long.
+/// would have them made one after the other.
 template <class = void>
 void page_lock(device_staging& by, io::staging_buffer& memory) {
   if (memory.attached()) return;
@@ -91,8 +91,7 @@ void page_lock(device_staging& by, io::staging_buffer& memory) {
 }
 
 /// Page-locked memory in slots, from which bytes go to devices. A slot can be taken again when its copies have arrived. Any
-/// thread may take and send; there must be two slots for each of them, and each may hold two. All are page-locked at once: slot by
-/// slot, while others were copied, took longer.
+/// thread may take and send; there must be two slots for each of them, and each may hold two. All are page-locked at once.
 template <class>
 class basic_device_slots {
  public:

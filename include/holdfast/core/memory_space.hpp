@@ -7,7 +7,7 @@ namespace holdfast {
 /// can name a GPU.
 struct memory_space {
   int kind = 0;     ///< 0 host, 1 GPU; the file's index stores it
-  int device = -1;  ///< its number; -1: the current one, or the host
+  int device = -1;  ///< its number; -1 for the host
   friend bool operator==(const memory_space&, const memory_space&) = default;
 };
 
