@@ -1,5 +1,7 @@
 #include <holdfast/checkpoint/device.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -294,6 +296,19 @@ BOOST_AUTO_TEST_CASE(a_device_that_fails_leaves_the_last_checkpoint) {
   devices.copies = 0;
   devices.fail_at = 2;
   support::require_all(support::message_of<holdfast::error>([&] { holdfast::restore(folder / "a.h5", m.state); }), "on fire", "partly restored");
+}
+
+BOOST_AUTO_TEST_CASE(page_locking_leaves_what_is_in_memory_and_happens_once) {
+  fake::engine devices;
+  const auto staging = devices.staging();
+  holdfast::io::staging_buffer memory;
+  const auto all = memory.reserve(std::size_t{5} << 20);
+  std::fill(all.begin(), all.end(), std::byte{7});
+  for (int i = 0; i < 2; ++i) {
+    holdfast::detail::page_lock(*staging, memory);
+    BOOST_TEST(devices.locked == memory.memory().size());
+    BOOST_TEST(std::all_of(all.begin(), all.end(), [](std::byte b) { return b == std::byte{7}; }));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(no_copy_goes_to_two_tensors) {
