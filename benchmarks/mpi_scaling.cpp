@@ -8,7 +8,7 @@
 // Prints JSON: medians of interleaved rounds, durable saves. `seconds` is the slowest rank's; of the saves also, by phase:
 //   metadata    until rank 0 creates the file: naming, agreement, layout, comparing
 //   reserve     creating the file and reserving its blocks
-//   write       until the last rank has given everything to the operating system; `exchange` is the part of it in MPI_Alltoall(v)
+//   write       until the last rank has given everything to the operating system; `exchange` is the part of it in MPI_Ialltoall(v)
 //   sync        until the last rank's fsync is done
 //   commit      digests to rank 0, metadata, index and seal, fsync, rename, fsync of the folder
 // `root_cpu` and `rank_cpu`: seconds of a processor outside MPI that the first phase takes of rank 0 and, at most, of another one;
@@ -47,7 +47,8 @@ double cpu() {
 /// What this rank did of the save that is being measured. Times are of one clock, which the ranks of one machine share.
 struct probe {
   double created = 0, reserved = 0, sync_begun = 0, sync_ended = 0;  ///< 0: it was not this rank's to do
-  double exchange = 0, in_mpi = 0, cpu_at_creation = 0;              ///< `in_mpi`: seconds of the processor
+  double exchange = 0, exchange_begun = 0;
+  double in_mpi = 0, cpu_at_creation = 0;  ///< seconds of the processor
   double told = 0, gathered = 0;
   bool committing = false;
 };
@@ -63,35 +64,36 @@ int within_mpi(F&& call) {
 
 }  // namespace
 
-// The library's collective calls, by MPI's profiling interface.
+// The library's collective calls, by MPI's profiling interface. What it waits for has one request at a time.
 extern "C" {
-int MPI_Allreduce(const void* a, void* b, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c) {
-  return within_mpi([&] { return PMPI_Allreduce(a, b, n, t, op, c); });
+int MPI_Iallreduce(const void* a, void* b, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c, MPI_Request* r) {
+  return within_mpi([&] { return PMPI_Iallreduce(a, b, n, t, op, c, r); });
 }
-int MPI_Bcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c) {
+int MPI_Ibcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c, MPI_Request* r) {
   int width = 0;
   MPI_Type_size(t, &width);
   seen.told += static_cast<double>(n) * width;
-  return within_mpi([&] { return PMPI_Bcast(a, n, t, root, c); });
+  return within_mpi([&] { return PMPI_Ibcast(a, n, t, root, c, r); });
 }
-int MPI_Gather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c) {
-  return within_mpi([&] { return PMPI_Gather(a, n, t, b, m, u, root, c); });
+int MPI_Igather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c, MPI_Request* r) {
+  return within_mpi([&] { return PMPI_Igather(a, n, t, b, m, u, root, c, r); });
 }
-int MPI_Gatherv(const void* a, int n, MPI_Datatype t, void* b, const int* m, const int* d, MPI_Datatype u, int root, MPI_Comm c) {
+int MPI_Igatherv(const void* a, int n, MPI_Datatype t, void* b, const int* m, const int* d, MPI_Datatype u, int root, MPI_Comm c, MPI_Request* r) {
   if (rank == root)
-    for (int r = 1; r < size; ++r) seen.gathered += m[r];
-  return within_mpi([&] { return PMPI_Gatherv(a, n, t, b, m, d, u, root, c); });
+    for (int other = 1; other < size; ++other) seen.gathered += m[other];
+  return within_mpi([&] { return PMPI_Igatherv(a, n, t, b, m, d, u, root, c, r); });
 }
-int MPI_Alltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c) {
-  const double before = now();
-  const int result = within_mpi([&] { return PMPI_Alltoall(a, n, t, b, m, u, c); });
-  seen.exchange += now() - before;
-  return result;
+int MPI_Ialltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c, MPI_Request* r) {
+  seen.exchange_begun = now();
+  return within_mpi([&] { return PMPI_Ialltoall(a, n, t, b, m, u, c, r); });
 }
-int MPI_Alltoallv(const void* a, const int* n, const int* d, MPI_Datatype t, void* b, const int* m, const int* e, MPI_Datatype u, MPI_Comm c) {
-  const double before = now();
-  const int result = within_mpi([&] { return PMPI_Alltoallv(a, n, d, t, b, m, e, u, c); });
-  seen.exchange += now() - before;
+int MPI_Ialltoallv(const void* a, const int* n, const int* d, MPI_Datatype t, void* b, const int* m, const int* e, MPI_Datatype u, MPI_Comm c, MPI_Request* r) {
+  seen.exchange_begun = now();
+  return within_mpi([&] { return PMPI_Ialltoallv(a, n, d, t, b, m, e, u, c, r); });
+}
+int MPI_Test(MPI_Request* r, int* ended, MPI_Status* status) {
+  const int result = within_mpi([&] { return PMPI_Test(r, ended, status); });
+  if (*ended && seen.exchange_begun != 0) seen.exchange += now() - std::exchange(seen.exchange_begun, 0);
   return result;
 }
 int MPI_File_sync(MPI_File file) {

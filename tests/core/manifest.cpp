@@ -204,6 +204,11 @@ BOOST_AUTO_TEST_CASE(a_binding_inside_a_container_of_another_is_refused_and_its_
 }
 
 BOOST_AUTO_TEST_CASE(a_name_beside_a_group_of_the_same_beginning_is_no_conflict) {
+  std::map<std::string, int> scores{{"a", 1}};
+  int best = 0, last = 0;
+  state container;
+  container.bind("scores", scores).bind("scores0", best).bind("scores!", last);
+  BOOST_TEST((listed(manifest(container)) == lines{"scores group", "scores! int32[]", "scores/a int32[]", "scores0 int32[]"}));
   layer net;
   int x = 0, y = 0;
   state s;

@@ -17,6 +17,8 @@ BOOST_AUTO_TEST_CASE(bytes_come_from_every_rank_and_go_to_all) {
   all.broadcast(sent, 3);
   BOOST_TEST((sent == bytes_of(7)));
   BOOST_TEST(all.least(10 - all.rank()) == 11 - all.size());
+  const std::vector<std::uint8_t> many(all.least(std::vector<std::uint8_t>{1, all.rank() != 2, static_cast<std::uint8_t>(40 + all.rank())}));
+  BOOST_TEST((many == std::vector<std::uint8_t>{1, 0, 40}));
   BOOST_TEST(all.any(all.rank() == 2));
   BOOST_TEST(!all.all(all.rank() != 2));
 }

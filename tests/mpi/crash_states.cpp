@@ -43,12 +43,12 @@ int learn_of_all(MPI_Comm c, int result) {
 
 }  // namespace
 
-// The library's collective calls, by MPI's profiling interface. Those that need not wait for a rank that sends nothing
-// (MPI_Gatherv, MPI_Alltoallv) tell nothing here.
+// The library's collective calls, by MPI's profiling interface: they end before they return. Those that need not wait for a rank
+// that sends nothing (MPI_Igatherv, MPI_Ialltoallv) tell nothing here.
 extern "C" {
-int MPI_Allreduce(const void* a, void* b, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c) { return learn_of_all(c, PMPI_Allreduce(a, b, n, t, op, c)); }
-int MPI_Alltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c) { return learn_of_all(c, PMPI_Alltoall(a, n, t, b, m, u, c)); }
-int MPI_Bcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c) {
+int MPI_Iallreduce(const void* a, void* b, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c, MPI_Request*) { return learn_of_all(c, PMPI_Allreduce(a, b, n, t, op, c)); }
+int MPI_Ialltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c, MPI_Request*) { return learn_of_all(c, PMPI_Alltoall(a, n, t, b, m, u, c)); }
+int MPI_Ibcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c, MPI_Request*) {
   const int result = PMPI_Bcast(a, n, t, root, c);
   if (!recording || n == 0) return result;
   vector_clock of_root = now;
@@ -56,7 +56,7 @@ int MPI_Bcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c) {
   learn(of_root);
   return result;
 }
-int MPI_Gather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c) {
+int MPI_Igather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c, MPI_Request*) {
   const int result = PMPI_Gather(a, n, t, b, m, u, root, c);
   if (!recording) return result;
   std::array<vector_clock, ranks> all;

@@ -21,7 +21,7 @@ namespace {
 
 long calls = 0, dies_at = -1;
 
-/// Every collective call of the library comes through here, by MPI's profiling interface.
+/// Every collective call of the library comes through here when it has been started, by MPI's profiling interface.
 int counted(int result) {
   if (calls++ == dies_at) ::kill(::getpid(), SIGKILL);
   return result;
@@ -30,12 +30,12 @@ int counted(int result) {
 }  // namespace
 
 extern "C" {
-int MPI_Allreduce(const void* a, void* b, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c) { return counted(PMPI_Allreduce(a, b, n, t, op, c)); }
-int MPI_Bcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c) { return counted(PMPI_Bcast(a, n, t, root, c)); }
-int MPI_Gather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c) { return counted(PMPI_Gather(a, n, t, b, m, u, root, c)); }
-int MPI_Gatherv(const void* a, int n, MPI_Datatype t, void* b, const int* m, const int* d, MPI_Datatype u, int root, MPI_Comm c) { return counted(PMPI_Gatherv(a, n, t, b, m, d, u, root, c)); }
-int MPI_Alltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c) { return counted(PMPI_Alltoall(a, n, t, b, m, u, c)); }
-int MPI_Alltoallv(const void* a, const int* n, const int* d, MPI_Datatype t, void* b, const int* m, const int* e, MPI_Datatype u, MPI_Comm c) { return counted(PMPI_Alltoallv(a, n, d, t, b, m, e, u, c)); }
+int MPI_Iallreduce(const void* a, void* b, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Iallreduce(a, b, n, t, op, c, r)); }
+int MPI_Ibcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Ibcast(a, n, t, root, c, r)); }
+int MPI_Igather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Igather(a, n, t, b, m, u, root, c, r)); }
+int MPI_Igatherv(const void* a, int n, MPI_Datatype t, void* b, const int* m, const int* d, MPI_Datatype u, int root, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Igatherv(a, n, t, b, m, d, u, root, c, r)); }
+int MPI_Ialltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Ialltoall(a, n, t, b, m, u, c, r)); }
+int MPI_Ialltoallv(const void* a, const int* n, const int* d, MPI_Datatype t, void* b, const int* m, const int* e, MPI_Datatype u, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Ialltoallv(a, n, d, t, b, m, e, u, c, r)); }
 }
 
 namespace {

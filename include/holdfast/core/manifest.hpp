@@ -70,6 +70,7 @@ class basic_manifest final : public walk {
   /// Throws `error` for a name HDF5 cannot hold, for two parts of the state that have one name, and for one that lies
   /// inside a tensor, inside a container's group, or inside itself.
   explicit basic_manifest(const state& bound) : walk(pass::save), versions_(bound.versions()) {
+    items_.reserve(bound.size());
     bound.visit(*this);
     sort(items_, [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
     check_names();
@@ -212,21 +213,30 @@ class basic_manifest final : public walk {
   void add(entry e, tensor_view view = {}) { items_.push_back({std::move(e), std::move(view), binding, items_.size()}); }
 
   void check_names() const {
-    for (std::size_t i = 0; i < items_.size(); ++i) {
-      const entry& e = items_[i].entry;
+    std::string_view before;
+    std::vector<std::pair<std::size_t, const item*>> above;  // where that has its slashes, and what has the name up to each
+    for (const item& i : items_) {
+      const entry& e = i.entry;
       (void)checked_path(e.path);  // traits give names too
-      if (i > 0 && items_[i - 1].entry.path == e.path) throw error("/" + e.path + " is bound twice; give every object a name of its own");
-      // '/' does not sort before everything ("a!" lies between "a" and "a/b"), so the leaf need not be the last item.
-      for (std::size_t slash = e.path.find('/'); slash != std::string::npos; slash = e.path.find('/', slash + 1)) {
-        const std::string_view above(e.path.data(), slash);
-        const auto at = std::lower_bound(items_.begin(), items_.end(), above, [](const item& x, std::string_view p) { return x.entry.path < p; });
-        if (at == items_.end() || at->entry.path != above) continue;
-        if (at->entry.kind != entry_kind::group)
-          throw error("/" + e.path + " lies inside /" + std::string(above) + ", which is a tensor and not a group; rename one of them");
-        if (at->binding != items_[i].binding)
-          throw error("/" + e.path + " lies inside /" + std::string(above) + ", a container whose children restore decides; bind it beside, not inside");
+      if (before == e.path) throw error("/" + e.path + " is bound twice; give every object a name of its own");
+      const auto common = static_cast<std::size_t>(std::ranges::mismatch(before, e.path).in1 - before.begin());
+      before = e.path;
+      while (!above.empty() && above.back().first >= common) above.pop_back();
+      for (std::size_t slash = e.path.find('/', above.empty() ? 0 : above.back().first + 1); slash != std::string::npos; slash = e.path.find('/', slash + 1)) above.emplace_back(slash, find(before.substr(0, slash)));
+      for (const auto& [slash, outer] : above) {
+        if (outer == nullptr) continue;
+        if (outer->entry.kind != entry_kind::group)
+          throw error("/" + e.path + " lies inside /" + outer->entry.path + ", which is a tensor and not a group; rename one of them");
+        if (outer->binding != i.binding)
+          throw error("/" + e.path + " lies inside /" + outer->entry.path + ", a container whose children restore decides; bind it beside, not inside");
       }
     }
+  }
+
+  /// '/' does not sort before everything ("a!" lies between "a" and "a/b"), so what a path lies in need not be just before it.
+  const item* find(std::string_view path) const {
+    const auto at = std::lower_bound(items_.begin(), items_.end(), path, [](const item& x, std::string_view p) { return x.entry.path < p; });
+    return at != items_.end() && at->entry.path == path ? &*at : nullptr;
   }
 
   std::vector<item> items_;          // by path

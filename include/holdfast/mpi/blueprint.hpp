@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -68,10 +69,27 @@ std::pair<entry, bool> unpack_entry(unpacker& from) {
   return {std::move(e), sharded};
 }
 
+template <class = void>
+void pack(packer& to, const shard& s) {
+  to.put(static_cast<std::uint8_t>(s.offsets().size()));
+  to.append(std::as_bytes(std::span(s.offsets())));
+  to.append(std::as_bytes(std::span(s.extents().begin(), s.extents().end())));
+}
+template <class = void>
+shard unpack_shard(unpacker& from, const shape& whole) {
+  std::array<std::int64_t, shape::max_rank> numbers;
+  std::vector<std::int64_t> offsets(std::min<std::size_t>(from.get<std::uint8_t>(), numbers.size()));
+  from.take_to(std::as_writable_bytes(std::span(offsets)));
+  const auto extents = std::span(numbers).first(offsets.size());
+  from.take_to(std::as_writable_bytes(extents));
+  return {whole, std::move(offsets), shape(std::span<const std::int64_t>(extents))};
+}
+
 /// Throws `error` with the first difference between what rank 0 shares with the others and what this rank does. Places are not
 /// compared: each rank may have a device of its own.
 template <class = void>
 void require_same(std::span<const std::byte> of_root, std::span<const std::byte> mine) {
+  if (std::equal(of_root.begin(), of_root.end(), mine.begin(), mine.end())) return;
   unpacker theirs(of_root), own(mine);
   const auto refuse = [](const std::string& path, const std::string& expected, const std::string& found) {
     throw error("/" + path + ": expected " + expected + ", as rank 0 has it, found " + found + "; all ranks bind the same names, types and shapes, but for what lies below /ranks/<its number>");
@@ -154,11 +172,15 @@ class basic_blueprint {
     std::size_t entry;
     int rank;
   };
-  std::vector<foreign> of_ranks;                                 ///< with bytes, by rank and then by path
-  std::vector<std::vector<shard>> parts;                         ///< by sharded tensor, in the order of paths, and rank; only of small ones
-  std::vector<std::pair<std::size_t, std::size_t>> small_parts;  ///< entry of the layout, and which of `parts`
-  std::vector<std::size_t> entry_of;                             ///< of the layout, for the shared items in the order of paths
-  std::optional<std::size_t> count_entry;                        ///< of `rank_count`
+  std::vector<foreign> of_ranks;  ///< with bytes, by rank and then by path
+  /// What the ranks have of one of `small_shards`.
+  struct scattered {
+    std::size_t number;  ///< among the items that all ranks share
+    std::vector<shard> parts;
+  };
+  std::vector<scattered> small_parts;      ///< by path
+  std::vector<std::size_t> entry_of;       ///< of the layout, for the shared items in the order of paths
+  std::optional<std::size_t> count_entry;  ///< of `rank_count`
 
   /// Collective. Throws the same `error` on all ranks where they do not fit together.
   basic_blueprint(const basic_communicator<X>& comm, const holdfast::detail::basic_manifest<X>& m, bool keyed) {
@@ -177,12 +199,10 @@ class basic_blueprint {
         if (rank == -1) pack(common, entries[n], sharded_.back());
         versioned = versioned || i.counter != nullptr;
       }
-      for (std::size_t n = 0; n < shared.size(); ++n) {
-        if (!sharded_[n]) continue;
-        const shard& s = *m.items()[shared[n]].view.shard();
-        own.put_all(std::span(s.offsets())).put_all(std::span(s.extents().begin(), s.extents().end()));
-      }
+      own.put(std::uint64_t{mine.size()});
       for (const std::size_t n : mine) pack(own, entries[n], false);
+      for (std::size_t n = 0; n < shared.size(); ++n)
+        if (sharded_[n]) pack(own, *m.items()[shared[n]].view.shard());
     });
     versioned = comm.any(versioned);
     std::vector<std::byte> of_root = common.bytes();
@@ -238,23 +258,29 @@ class basic_blueprint {
       std::size_t number;
     };
     std::vector<named> all;
-    std::vector<std::size_t> part_of(shared.size());
-    for (std::size_t n = 0; n < shared.size(); ++n) {
-      all.push_back({bound[shared[n]], -1, n});
-      if (sharded_[n]) part_of[n] = parts.size(), parts.emplace_back();
-    }
+    for (std::size_t n = 0; n < shared.size(); ++n) all.push_back({bound[shared[n]], -1, n});
     std::vector<std::size_t> own_entries(ranks);
+    std::vector<std::uint64_t> loads(ranks);
+    std::vector<unpacker> in(gathered.begin(), gathered.end());
     for (std::size_t r = 0; r < ranks; ++r) {
-      unpacker in(gathered[r]);
-      for (std::size_t n = 0; n < shared.size(); ++n) {
-        if (!sharded_[n]) continue;
-        auto offsets = in.all<std::int64_t>();
-        parts[part_of[n]].emplace_back(bound[shared[n]].shape, std::move(offsets), shape(in.all<std::int64_t>()));
+      for (auto left = in[r].get<std::uint64_t>(); left > 0; --left) {
+        all.push_back({unpack_entry(in[r]).first, static_cast<int>(r), own_entries[r]++});
+        if (is_large(all.back().e)) loads[r] += all.back().e.bytes;
       }
-      while (!in.empty()) all.push_back({unpack_entry(in).first, static_cast<int>(r), own_entries[r]++});
     }
-    for (std::size_t n = 0; n < shared.size(); ++n)
-      if (sharded_[n]) require_cover(bound[shared[n]].path, parts[part_of[n]]);
+    std::vector<std::vector<std::uint32_t>> owners_of(shared.size());
+    std::vector<shard> parts;
+    for (std::size_t n = 0; n < shared.size(); ++n) {
+      const entry& e = bound[shared[n]];
+      parts.clear();
+      if (sharded_[n]) {
+        parts.reserve(ranks);
+        for (unpacker& of_rank : in) parts.push_back(unpack_shard(of_rank, e.shape));
+        require_cover(e.path, parts);
+      }
+      if (is_large(e)) owners_of[n] = assign(e, parts, loads);
+      else if (sharded_[n] && e.bytes != 0) small_parts.push_back({n, std::exchange(parts, {})});
+    }
     const bool any_own = all.size() > shared.size();
     if (any_own) all.push_back({{.path = rank_count, .dtype = dtype::int64, .shape = shape{}, .bytes = 8}, -1, shared.size()});
     holdfast::detail::sort(all, [](const named& a, const named& b) { return a.e.path < b.e.path; });
@@ -264,7 +290,7 @@ class basic_blueprint {
     layout = holdfast::detail::lay_out<X>(std::move(entries), keyed);
     entry_of.resize(shared.size() + any_own);
     std::vector<std::vector<std::uint64_t>> own_offsets(ranks);
-    std::vector<std::uint64_t> offsets(shared.size()), loads(ranks);
+    std::vector<std::uint64_t> offsets(shared.size());
     for (std::size_t r = 0; r < ranks; ++r) own_offsets[r].resize(own_entries[r]);
     for (std::size_t i = 0; i < all.size(); ++i) {
       const entry& e = layout->entries[i];
@@ -276,21 +302,15 @@ class basic_blueprint {
       const auto r = static_cast<std::size_t>(all[i].rank);
       own_offsets[r][all[i].number] = e.offset;
       if (e.bytes != 0) of_ranks.push_back({i, all[i].rank});
-      if (e.bytes >= hdf5::detail::large_tensor) loads[r] += e.bytes;
     }
     holdfast::detail::sort(of_ranks, [](const foreign& a, const foreign& b) { return a.rank < b.rank; });
     if (any_own) count_entry = entry_of.back();
-    for (std::size_t n = 0; n < shared.size(); ++n)
-      if (const entry& e = layout->entries[entry_of[n]]; sharded_[n] && e.bytes != 0 && e.bytes < hdf5::detail::large_tensor) small_parts.push_back({entry_of[n], part_of[n]});
 
     std::vector<std::size_t> by_place;
     for (std::size_t n = 0; n < shared.size(); ++n)
       if (is_large(bound[shared[n]])) by_place.push_back(n);
     holdfast::detail::sort(by_place, [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; });
-    for (const std::size_t n : by_place) {
-      assign(bound[shared[n]], sharded_[n] ? &parts[part_of[n]] : nullptr, loads);
-      if (sharded_[n]) parts[part_of[n]] = {};  // that is all they were for
-    }
+    for (const std::size_t n : by_place) owners.insert(owners.end(), owners_of[n].begin(), owners_of[n].end());
 
     packer out;
     out.put(exchanges).put_all(std::span<const std::uint32_t>(owners)).put_all(std::span<const std::uint64_t>(offsets));
@@ -302,25 +322,27 @@ class basic_blueprint {
 
   /// A block goes to the rank that holds most of it already; of several, and of a replica, which all hold, to one that has least to
   /// write, in stretches of one piece of the writer.
-  void assign(const entry& e, const std::vector<shard>* held_by, std::vector<std::uint64_t>& loads) {
+  std::vector<std::uint32_t> assign(const entry& e, const std::vector<shard>& parts, std::vector<std::uint64_t>& loads) {
+    const bool replica = parts.empty();
+    std::vector<std::uint32_t> chosen;
     constexpr std::uint64_t stretch = io::overlapped_writer::piece_bytes / digest_block;
     const std::uint64_t width = size_of(e.dtype);
     std::vector<std::uint64_t> held(loads.size());
     std::vector<std::uint32_t> near, later;  // ranks whose parts reach into the block, and those that begin behind it, the next one last
-    const auto begin = [&](std::uint32_t r) { return (*held_by)[r].run(0); };
-    const auto end_of = [&](std::uint32_t r) { return (*held_by)[r].run((*held_by)[r].runs() - 1) + (*held_by)[r].run_elements(); };
+    const auto begin = [&](std::uint32_t r) { return parts[r].run(0); };
+    const auto end_of = [&](std::uint32_t r) { return parts[r].run(parts[r].runs() - 1) + parts[r].run_elements(); };
     for (std::uint32_t r = 0; r < held.size(); ++r)
-      if (held_by == nullptr || (*held_by)[r].elements() != 0) (held_by == nullptr ? near : later).push_back(r);
+      if (replica || parts[r].elements() != 0) (replica ? near : later).push_back(r);
     holdfast::detail::sort(later, [&](std::uint32_t a, std::uint32_t b) { return begin(a) > begin(b); });
     std::uint32_t owner = 0;
     std::uint64_t run = stretch;
     for (std::uint64_t at = 0; at < e.bytes; at += digest_block) {
       const std::uint64_t end = std::min(at + digest_block, e.bytes);
       std::uint64_t most = 0;
-      if (held_by != nullptr) {
+      if (!replica) {
         for (; !later.empty() && begin(later.back()) < end / width; later.pop_back()) near.push_back(later.back());
         std::erase_if(near, [&](std::uint32_t r) {
-          held[r] = end_of(r) > at / width ? (*held_by)[r].count(at / width, end / width) : 0;
+          held[r] = end_of(r) > at / width ? parts[r].count(at / width, end / width) : 0;
           most = std::max(most, held[r]);
           return end_of(r) <= at / width;
         });
@@ -334,10 +356,11 @@ class basic_blueprint {
       }
       ++run;
       loads[owner] += end - at;
-      const bool alone = held_by == nullptr || held[owner] * width == end - at;
-      owners.push_back(owner | (alone ? 0 : needs_others));
+      const bool alone = replica || held[owner] * width == end - at;
+      chosen.push_back(owner | (alone ? 0 : needs_others));
       exchanges = exchanges || !alone;
     }
+    return chosen;
   }
 
   /// Every rank: finds its own in what rank 0 decided.

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <chrono>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -27,6 +29,23 @@ void check(int code, const char* call) {
   int length = 0;
   MPI_Error_string(code, text, &length);
   throw error(std::string(call) + ": " + std::string(text, static_cast<std::size_t>(length)));
+}
+
+/// Starts a nonblocking call and returns when it has ended on this rank. MPI_Wait would hold a processor for as long, which other
+/// ranks may need, and the program's own threads beside a save in the background: this sleeps, at most a quarter of what it has waited.
+template <class Start>
+void finish(const char* call, Start&& start) {
+  using namespace std::chrono_literals;
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(start(&request), call);
+  const auto begin = std::chrono::steady_clock::now();
+  for (int ended = 0;;) {
+    check(MPI_Test(&request, &ended, MPI_STATUS_IGNORE), call);
+    if (ended) return;
+    const std::chrono::nanoseconds waited = std::chrono::steady_clock::now() - begin;
+    if (waited < 50us) std::this_thread::yield();
+    else std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(waited / 4, 1ms));
+  }
 }
 
 /// Numbers and texts one after the other, to be sent.
@@ -84,6 +103,7 @@ class basic_unpacker {
     if (n > rest_.size()) throw error("a message of another rank ends too early: do all ranks run the same version of holdfast?");
     return std::exchange(rest_, rest_.subspan(n)).first(n);
   }
+  void take_to(std::span<std::byte> to) { std::ranges::copy(take(to.size()), to.begin()); }
   bool empty() const noexcept { return rest_.empty(); }
 
  private:
@@ -108,7 +128,13 @@ class basic_communicator {
   /// The least of what the ranks give.
   std::int64_t least(std::int64_t mine) const {
     std::int64_t result = 0;
-    check(MPI_Allreduce(&mine, &result, 1, MPI_INT64_T, MPI_MIN, comm_), "MPI_Allreduce");
+    finish("MPI_Iallreduce", [&](MPI_Request* r) { return MPI_Iallreduce(&mine, &result, 1, MPI_INT64_T, MPI_MIN, comm_, r); });
+    return result;
+  }
+  /// The same for many at once, one byte each.
+  std::vector<std::uint8_t> least(const std::vector<std::uint8_t>& mine) const {
+    std::vector<std::uint8_t> result(mine.size(), 0);
+    finish("MPI_Iallreduce", [&](MPI_Request* r) { return MPI_Iallreduce(mine.data(), result.data(), static_cast<int>(mine.size()), MPI_UINT8_T, MPI_MIN, comm_, r); });
     return result;
   }
   bool all(bool mine) const { return least(mine) != 0; }
@@ -117,9 +143,10 @@ class basic_communicator {
   /// Gives every rank the bytes of one.
   void broadcast(std::vector<std::byte>& bytes, int from = 0) const {
     std::uint64_t n = bytes.size();
-    check(MPI_Bcast(&n, 1, MPI_UINT64_T, from, comm_), "MPI_Bcast");
+    finish("MPI_Ibcast", [&](MPI_Request* r) { return MPI_Ibcast(&n, 1, MPI_UINT64_T, from, comm_, r); });
     bytes.resize(n);
-    for (std::uint64_t at = 0; at < n; at += most) check(MPI_Bcast(bytes.data() + at, static_cast<int>(std::min(most, n - at)), MPI_BYTE, from, comm_), "MPI_Bcast");
+    for (std::uint64_t at = 0; at < n; at += most)
+      finish("MPI_Ibcast", [&](MPI_Request* r) { return MPI_Ibcast(bytes.data() + at, static_cast<int>(std::min(most, n - at)), MPI_BYTE, from, comm_, r); });
   }
 
   /// Brings what every rank gives to rank 0, which gets them by rank; the others get nothing.
@@ -127,7 +154,7 @@ class basic_communicator {
     const auto ranks = static_cast<std::size_t>(size_);
     const std::uint64_t n = mine.size(), piece = std::max<std::uint64_t>(most / ranks, 1);
     std::vector<std::uint64_t> bytes(root() ? ranks : 0);
-    check(MPI_Gather(&n, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, 0, comm_), "MPI_Gather");
+    finish("MPI_Igather", [&](MPI_Request* r) { return MPI_Igather(&n, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, 0, comm_, r); });
     const auto largest = static_cast<std::uint64_t>(-least(-static_cast<std::int64_t>(n)));
     std::vector<std::vector<std::byte>> result(root() ? ranks : 0);
     for (std::size_t r = 0; r < result.size(); ++r) result[r].reserve(bytes[r]);
@@ -138,7 +165,7 @@ class basic_communicator {
       int total = 0;
       for (std::size_t r = 0; r < bytes.size(); ++r) places[r] = std::exchange(total, total + (counts[r] = now(bytes[r])));
       received.resize(static_cast<std::size_t>(total));
-      check(MPI_Gatherv(mine.data() + std::min(at, n), now(n), MPI_BYTE, received.data(), counts.data(), places.data(), MPI_BYTE, 0, comm_), "MPI_Gatherv");
+      finish("MPI_Igatherv", [&](MPI_Request* r) { return MPI_Igatherv(mine.data() + std::min(at, n), now(n), MPI_BYTE, received.data(), counts.data(), places.data(), MPI_BYTE, 0, comm_, r); });
       for (std::size_t r = 0; r < result.size(); ++r) result[r].insert(result[r].end(), received.begin() + places[r], received.begin() + places[r] + counts[r]);
     }
     return result;

@@ -157,9 +157,9 @@ class basic_saver {
     if (!plan_->versioned) return;
     const bool usable = last_.of.size() == versions_.size() && last_.key == key && (last_.compared || ranks.replicas == replicas::trust);
     for (std::size_t n = 0; n < known_.size(); ++n) known_[n] = usable && versions_[n] && versions_[n] == last_.of[n];
-    std::vector<std::uint8_t> mine, all(plan_->shared.size());
+    std::vector<std::uint8_t> mine;
     for (const std::size_t n : plan_->shared) mine.push_back(known_[n]);
-    detail::check(MPI_Allreduce(mine.data(), all.data(), static_cast<int>(all.size()), MPI_UINT8_T, MPI_MIN, world_.get()), "MPI_Allreduce");
+    const auto all = world_.least(mine);
     for (std::size_t n = 0; n < all.size(); ++n) known_[plan_->shared[n]] = all[n] != 0;
   }
 
@@ -342,12 +342,12 @@ class basic_saver {
       close_large(f.entry);
     }
     for (const auto& sharded : plan.small_parts) {
-      const entry& e = layout.entries[sharded.first];
-      auto& to = small[sharded.first];
+      const entry& e = layout.entries[plan.entry_of[sharded.number]];
+      auto& to = small[plan.entry_of[sharded.number]];
       to.resize(e.bytes);
       const std::size_t width = size_of(e.dtype);
       for (std::size_t r = 0; r < given.size(); ++r) {
-        const detail::shard& part = plan.parts[sharded.second][r];
+        const detail::shard& part = sharded.parts[r];
         const auto bytes = given[r].take(part.elements() * width);
         part.for_each(0, e.bytes / width, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { std::memcpy(to.data() + at * width, bytes.data() + local * width, count * width); });
       }

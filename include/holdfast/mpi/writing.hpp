@@ -213,7 +213,7 @@ class basic_writing {
         }
       });
       for (std::size_t r = 0; r < ranks; ++r) to[2 * r + 1] = met_ != nullptr;
-      check(MPI_Alltoall(to.data(), 2, MPI_INT, from.data(), 2, MPI_INT, comm_.get()), "MPI_Alltoall");
+      finish("MPI_Ialltoall", [&](MPI_Request* r) { return MPI_Ialltoall(to.data(), 2, MPI_INT, from.data(), 2, MPI_INT, comm_.get(), r); });
       int total = 0;
       bool failed = met_ != nullptr;
       for (std::size_t r = 0; r < ranks; ++r) {
@@ -223,7 +223,7 @@ class basic_writing {
       }
       if (failed) return true;
       received.resize(static_cast<std::size_t>(total));
-      check(MPI_Alltoallv(sent.data(), counts.data(), places.data(), MPI_BYTE, received.data(), in_counts.data(), in_places.data(), MPI_BYTE, comm_.get()), "MPI_Alltoallv");
+      finish("MPI_Ialltoallv", [&](MPI_Request* r) { return MPI_Ialltoallv(sent.data(), counts.data(), places.data(), MPI_BYTE, received.data(), in_counts.data(), in_places.data(), MPI_BYTE, comm_.get(), r); });
       put(writer, window(shards_of_[me], n), received);
     }
     return false;
