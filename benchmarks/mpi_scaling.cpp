@@ -75,8 +75,8 @@ int MPI_Ibcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c, MPI_Request
   seen.told += static_cast<double>(n) * width;
   return within_mpi([&] { return PMPI_Ibcast(a, n, t, root, c, r); });
 }
-int MPI_Igather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c, MPI_Request* r) {
-  return within_mpi([&] { return PMPI_Igather(a, n, t, b, m, u, root, c, r); });
+int MPI_Iallgather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c, MPI_Request* r) {
+  return within_mpi([&] { return PMPI_Iallgather(a, n, t, b, m, u, c, r); });
 }
 int MPI_Igatherv(const void* a, int n, MPI_Datatype t, void* b, const int* m, const int* d, MPI_Datatype u, int root, MPI_Comm c, MPI_Request* r) {
   if (rank == root)

@@ -16,7 +16,7 @@ std::vector<std::uint64_t> places(const shard& s) {
   std::vector<std::uint64_t> all;
   for (std::int64_t flat = 0; flat < s.extents().elements(); ++flat) {
     std::int64_t rest = flat, at = 0, step = 1;
-    for (std::size_t i = s.grid().rank(); i-- > 0; rest /= s.extents()[i], step *= s.grid()[i]) at += (s.offsets()[i] + rest % s.extents()[i]) * step;
+    for (std::size_t i = s.dimensions(); i-- > 0; rest /= s.extents()[i], step *= s.grid(i)) at += (s.offsets()[i] + rest % s.extents()[i]) * step;
     all.push_back(static_cast<std::uint64_t>(at));
   }
   return all;

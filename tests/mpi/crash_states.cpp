@@ -56,15 +56,7 @@ int MPI_Ibcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c, MPI_Request
   learn(of_root);
   return result;
 }
-int MPI_Igather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c, MPI_Request*) {
-  const int result = PMPI_Gather(a, n, t, b, m, u, root, c);
-  if (!recording) return result;
-  std::array<vector_clock, ranks> all;
-  PMPI_Gather(now.data(), ranks, MPI_INT, all.data(), ranks, MPI_INT, root, c);
-  if (support::world_rank() == root)
-    for (const vector_clock& other : all) learn(other);
-  return result;
-}
+int MPI_Iallgather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c, MPI_Request*) { return learn_of_all(c, PMPI_Allgather(a, n, t, b, m, u, c)); }
 }
 
 namespace {

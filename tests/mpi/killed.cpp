@@ -32,7 +32,7 @@ int counted(int result) {
 extern "C" {
 int MPI_Iallreduce(const void* a, void* b, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Iallreduce(a, b, n, t, op, c, r)); }
 int MPI_Ibcast(void* a, int n, MPI_Datatype t, int root, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Ibcast(a, n, t, root, c, r)); }
-int MPI_Igather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, int root, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Igather(a, n, t, b, m, u, root, c, r)); }
+int MPI_Iallgather(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Iallgather(a, n, t, b, m, u, c, r)); }
 int MPI_Igatherv(const void* a, int n, MPI_Datatype t, void* b, const int* m, const int* d, MPI_Datatype u, int root, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Igatherv(a, n, t, b, m, d, u, root, c, r)); }
 int MPI_Ialltoall(const void* a, int n, MPI_Datatype t, void* b, int m, MPI_Datatype u, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Ialltoall(a, n, t, b, m, u, c, r)); }
 int MPI_Ialltoallv(const void* a, const int* n, const int* d, MPI_Datatype t, void* b, const int* m, const int* e, MPI_Datatype u, MPI_Comm c, MPI_Request* r) { return counted(PMPI_Ialltoallv(a, n, d, t, b, m, e, u, c, r)); }

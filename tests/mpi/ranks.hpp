@@ -98,7 +98,7 @@ struct piece {
   piece(holdfast::detail::shard of, std::uint64_t tensor, bool fill) : part(std::move(of)), memory(part.elements(), T(-1)), number(tensor) {
     if (fill) each([](T& x, T expected) { x = expected; });
   }
-  holdfast::tensor_ref<T> view() { return holdfast::sharded(holdfast::tensor(memory.data(), part.extents()), part.whole(), part.offsets()); }
+  holdfast::tensor_ref<T> view() { return holdfast::sharded(holdfast::tensor(memory.data(), part.extents()), part.whole(), {part.offsets().begin(), part.offsets().end()}); }
   bool right() {
     bool all = true;
     each([&](const T& x, T expected) { all = all && x == expected; });

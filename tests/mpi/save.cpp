@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(another_cut_of_the_same_tensors_is_agreed_on_anew) {
       piece<float> own(holdfast::detail::shard({4, 1 << 18}, {(four.rank() + shift) % 4, 0}, {1, 1 << 18}), 8 + static_cast<std::uint64_t>(shift), true), back(own.part, own.number, false);
       memory = own.memory;
       state s, t;
-      s.bind("w", sharded(tensor(memory.data(), own.part.extents()), own.part.whole(), own.part.offsets()));
+      s.bind("w", sharded(tensor(memory.data(), own.part.extents()), own.part.whole(), {own.part.offsets().begin(), own.part.offsets().end()}));
       t.bind("w", back.view());
       saver.save(folder / "a.h5", s);
       mpi::restore(*four, folder / "a.h5", t);

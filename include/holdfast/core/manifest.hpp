@@ -71,6 +71,7 @@ class basic_manifest final : public walk {
   /// inside a tensor, inside a container's group, or inside itself.
   explicit basic_manifest(const state& bound) : walk(pass::save), versions_(bound.versions()) {
     items_.reserve(bound.size());
+    tensors_.reserve(bound.size());
     bound.visit(*this);
     sort(items_, [](const item& a, const item& b) { return a.entry.path < b.entry.path; });
     check_names();
@@ -98,6 +99,11 @@ class basic_manifest final : public walk {
   }
 
   const std::vector<item>& items() const noexcept { return items_; }
+  /// The item of this path; null where there is none.
+  const item* find(std::string_view path) const {
+    const auto at = std::lower_bound(items_.begin(), items_.end(), path, [](const item& x, std::string_view p) { return x.entry.path < p; });
+    return at != items_.end() && at->entry.path == path ? &*at : nullptr;
+  }
   std::vector<entry> entries() const {
     std::vector<entry> all;
     all.reserve(items_.size());
@@ -214,7 +220,9 @@ class basic_manifest final : public walk {
 
   void check_names() const {
     std::string_view before;
-    std::vector<std::pair<std::size_t, const item*>> above;  // where that has its slashes, and what has the name up to each
+    // Where that has its slashes, and what has the name up to each. '/' does not sort before everything ("a!" lies between "a" and
+    // "a/b"), so these need not be just before it.
+    std::vector<std::pair<std::size_t, const item*>> above;
     for (const item& i : items_) {
       const entry& e = i.entry;
       (void)checked_path(e.path);  // traits give names too
@@ -231,12 +239,6 @@ class basic_manifest final : public walk {
           throw error("/" + e.path + " lies inside /" + outer->entry.path + ", a container whose children restore decides; bind it beside, not inside");
       }
     }
-  }
-
-  /// '/' does not sort before everything ("a!" lies between "a" and "a/b"), so what a path lies in need not be just before it.
-  const item* find(std::string_view path) const {
-    const auto at = std::lower_bound(items_.begin(), items_.end(), path, [](const item& x, std::string_view p) { return x.entry.path < p; });
-    return at != items_.end() && at->entry.path == path ? &*at : nullptr;
   }
 
   std::vector<item> items_;          // by path

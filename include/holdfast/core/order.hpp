@@ -39,10 +39,19 @@ void sort(std::vector<T>& items, const Less& less = {}) {
     const auto& with = *static_cast<const context_type*>(c);
     return with.less(with.items[a], with.items[b]);
   };
-  std::vector<T> result;
-  result.reserve(items.size());
-  for (const std::size_t i : sorted_order(items.size(), {function, &context})) result.push_back(std::move(items[i]));
-  items = std::move(result);
+  std::vector<std::size_t> from = sorted_order(items.size(), {function, &context});
+  for (std::size_t begin = 0; begin < from.size(); ++begin) {
+    if (from[begin] == begin) continue;
+    T first = std::move(items[begin]);
+    std::size_t to = begin;
+    for (std::size_t next = from[to]; next != begin; next = from[to]) {
+      items[to] = std::move(items[next]);
+      from[to] = to;
+      to = next;
+    }
+    items[to] = std::move(first);
+    from[to] = to;
+  }
 }
 
 }  // namespace holdfast::detail

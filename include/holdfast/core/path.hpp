@@ -46,15 +46,20 @@ inline std::string decode_component(std::string_view component) {
 
 namespace detail {
 
+/// Whether `path` is `group` or lies below it.
+inline bool within(std::string_view path, std::string_view group) {
+  return path.starts_with(group) && (path.size() == group.size() || path[group.size()] == '/');
+}
+
 /// `path` without a leading slash. Throws `error` for what HDF5 cannot hold as a path or reads as another one.
-inline std::string checked_path(std::string_view path) {
+inline std::string_view checked_path(std::string_view path) {
   const auto refuse = [&](const char* why) {
     std::string shown;
     for (char c : path) shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? encode_component({&c, 1}) : std::string(1, c);
     throw error("\"" + shown + "\" cannot name a part of a checkpoint: " + why + "; holdfast::encode_component makes any text one component");
   };
-  std::string_view rest = path.starts_with('/') ? path.substr(1) : path;
-  const std::string result(rest);
+  const std::string_view result = path.starts_with('/') ? path.substr(1) : path;
+  std::string_view rest = result;
   if (rest.empty()) refuse("empty name");
   for (bool last = false; !last;) {
     const std::size_t slash = rest.find('/');
@@ -66,13 +71,8 @@ inline std::string checked_path(std::string_view path) {
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) refuse("control character or NUL in the name");
     if (!last) rest.remove_prefix(slash + 1);
   }
-  if (result == "holdfast" || result.starts_with("holdfast/")) refuse("/holdfast is the library's own group");
+  if (within(result, "holdfast")) refuse("/holdfast is the library's own group");
   return result;
-}
-
-/// Whether `path` is `group` or lies below it.
-inline bool within(std::string_view path, std::string_view group) {
-  return path.starts_with(group) && (path.size() == group.size() || path[group.size()] == '/');
 }
 
 }  // namespace detail

@@ -2,9 +2,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <holdfast/core/shape.hpp>
 
@@ -18,38 +19,40 @@ class basic_shard {
  public:
   /// The block of `extents` that begins at `offsets`. With one offset and one extent, the elements in C order from that on.
   /// Throws `error` for one that is not within the tensor.
-  basic_shard(shape whole, std::vector<std::int64_t> offsets, shape extents) : whole_(std::move(whole)), grid_(whole_), extents_(std::move(extents)), offsets_(std::move(offsets)) {
-    if (extents_.rank() == 1 && offsets_.size() == 1 && whole_.rank() != 1) grid_ = shape{whole_.elements()};
-    bool inside = extents_.rank() == grid_.rank() && offsets_.size() == grid_.rank();
-    for (std::size_t i = 0; inside && i < grid_.rank(); ++i) inside = offsets_[i] >= 0 && offsets_[i] <= grid_[i] && extents_[i] <= grid_[i] - offsets_[i];
+  basic_shard(shape whole, std::span<const std::int64_t> offsets, shape extents)
+      : whole_(std::move(whole)), extents_(std::move(extents)), offsets_(offsets), flattened_(extents_.rank() == 1 && offsets_.size() == 1 && whole_.rank() != 1) {
+    bool inside = flattened_ || (extents_.rank() == whole_.rank() && offsets_.size() == whole_.rank());
+    for (std::size_t i = 0; inside && i < offsets_.size(); ++i) inside = offsets_[i] >= 0 && offsets_[i] <= grid(i) && extents_[i] <= grid(i) - offsets_[i];
     if (!inside)
-      throw error("shard of shape " + extents_.text() + " at " + shape_text(offsets_) + ": expected a block within the tensor of shape " + whole_.text() +
+      throw error("shard of shape " + extents_.text() + " at " + offsets_text() + ": expected a block within the tensor of shape " + whole_.text() +
                   ", with an offset for each dimension; or a 1-d shard with one offset, among the tensor's elements in C order");
-    inner_ = grid_.rank();
+    inner_ = dimensions();
     std::int64_t width = 1;
     while (inner_ > 0) {
       width *= extents_[--inner_];
-      if (extents_[inner_] != grid_[inner_]) break;
+      if (extents_[inner_] != grid(inner_)) break;
     }
     width_ = static_cast<std::uint64_t>(width);
     runs_ = elements() == 0 ? 0 : elements() / width_;
   }
+  basic_shard(shape whole, std::initializer_list<std::int64_t> offsets, shape extents) : basic_shard(std::move(whole), std::span(offsets.begin(), offsets.size()), std::move(extents)) {}
 
   const shape& whole() const noexcept { return whole_; }
-  /// What the offsets are in: the shape of the whole tensor, or its elements in one dimension.
-  const shape& grid() const noexcept { return grid_; }
+  /// What the offsets are in: the dimensions of the whole tensor, or its elements as one.
+  std::size_t dimensions() const noexcept { return offsets_.size(); }
+  std::int64_t grid(std::size_t i) const noexcept { return flattened_ ? whole_.elements() : whole_[i]; }
   const shape& extents() const noexcept { return extents_; }
-  const std::vector<std::int64_t>& offsets() const noexcept { return offsets_; }
+  const per_dimension& offsets() const noexcept { return offsets_; }
   std::uint64_t elements() const noexcept { return static_cast<std::uint64_t>(extents_.elements()); }
   bool covers() const noexcept { return extents_.elements() == whole_.elements(); }
-  bool flattened() const noexcept { return grid_ != whole_; }
+  bool flattened() const noexcept { return flattened_; }
 
   std::uint64_t runs() const noexcept { return runs_; }
   std::uint64_t run_elements() const noexcept { return width_; }
   /// Where in the whole tensor run `n` begins. In the shard it begins at `n * run_elements()`.
   std::uint64_t run(std::uint64_t n) const {
     std::uint64_t at = 0, step = 1;
-    for (std::size_t i = grid_.rank(); i-- > 0;) {
+    for (std::size_t i = dimensions(); i-- > 0;) {
       std::uint64_t here = static_cast<std::uint64_t>(offsets_[i]);
       if (i < inner_) {
         const auto extent = static_cast<std::uint64_t>(extents_[i]);
@@ -57,7 +60,7 @@ class basic_shard {
         n /= extent;
       }
       at += here * step;
-      step *= static_cast<std::uint64_t>(grid_[i]);
+      step *= static_cast<std::uint64_t>(grid(i));
     }
     return at;
   }
@@ -99,21 +102,22 @@ class basic_shard {
   /// "[0:128, 64:128] of [128, 256]"
   std::string text() const {
     std::string s = flattened() ? "elements [" : "[";
-    for (std::size_t i = 0; i < grid_.rank(); ++i) s += (i ? ", " : "") + std::to_string(offsets_[i]) + ":" + std::to_string(offsets_[i] + extents_[i]);
+    for (std::size_t i = 0; i < dimensions(); ++i) s += (i ? ", " : "") + std::to_string(offsets_[i]) + ":" + std::to_string(offsets_[i] + extents_[i]);
     return s + "] of " + whole_.text();
   }
 
-  friend bool operator==(const basic_shard& a, const basic_shard& b) { return a.whole_ == b.whole_ && a.grid_ == b.grid_ && a.extents_ == b.extents_ && a.offsets_ == b.offsets_; }
+  friend bool operator==(const basic_shard& a, const basic_shard& b) { return a.whole_ == b.whole_ && a.flattened_ == b.flattened_ && a.extents_ == b.extents_ && a.offsets_ == b.offsets_; }
 
  private:
-  static std::string shape_text(const std::vector<std::int64_t>& numbers) {
+  std::string offsets_text() const {
     std::string s = "[";
-    for (std::size_t i = 0; i < numbers.size(); ++i) s += (i ? ", " : "") + std::to_string(numbers[i]);
+    for (std::size_t i = 0; i < offsets_.size(); ++i) s += (i ? ", " : "") + std::to_string(offsets_[i]);
     return s + "]";
   }
 
-  shape whole_, grid_, extents_;
-  std::vector<std::int64_t> offsets_;
+  shape whole_, extents_;
+  per_dimension offsets_;
+  bool flattened_ = false;
   std::size_t inner_ = 0;  // dimensions from here on are adjacent in the whole tensor
   std::uint64_t width_ = 1, runs_ = 0;
 };

@@ -117,7 +117,7 @@ class basic_state {
   };
 
   basic_state& add(std::string_view path, std::function<void(visitor&)> visit) {
-    std::string checked = detail::checked_path(path);
+    std::string checked(detail::checked_path(path));
     if (!names_.insert(checked).second) throw error("/" + checked + " is bound twice; give every object a name of its own");
     bindings_.push_back({std::move(checked), std::move(visit)});
     return *this;

@@ -4,15 +4,18 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <holdfast/checkpoint/save.hpp>
+#include <holdfast/core/digest.hpp>
 #include <holdfast/core/manifest.hpp>
 #include <holdfast/core/order.hpp>
 #include <holdfast/hdf5/layout.hpp>
@@ -51,45 +54,68 @@ std::string describe(const entry& e, bool sharded) {
   return "nothing (an empty optional or null pointer)";
 }
 
+using numbers = std::array<std::int64_t, shape::max_rank>;
+
+template <class = void>
+std::span<const std::int64_t> unpack_numbers(unpacker& from, std::size_t count, numbers& memory) {
+  const auto taken = std::span(memory).first(std::min(count, memory.size()));
+  from.take_to(std::as_writable_bytes(taken));
+  return taken;
+}
+template <class = void>
+shape unpack_shape(unpacker& from, std::size_t rank) {
+  numbers memory;
+  return shape(unpack_numbers(from, rank, memory));
+}
+
+/// What has a size of its own follows it: the path, the path of the first name, the extents.
+struct packed_entry {
+  std::uint32_t path, alias_of;
+  entry_kind kind;
+  holdfast::dtype dtype;
+  std::uint8_t rank;
+  bool sharded;
+};
+static_assert(std::has_unique_object_representations_v<packed_entry>);
+
 template <class = void>
 void pack(packer& to, const entry& e, bool sharded) {
-  to.put(e.path).put(e.kind).put(e.dtype).put_all(std::span(e.shape.begin(), e.shape.end())).put(e.alias_of).put(sharded).put(e.place);
+  to.put(packed_entry{static_cast<std::uint32_t>(e.path.size()), static_cast<std::uint32_t>(e.alias_of.size()), e.kind, e.dtype, static_cast<std::uint8_t>(e.shape.rank()), sharded});
+  to.append(std::as_bytes(std::span(e.path)));
+  to.append(std::as_bytes(std::span(e.alias_of)));
+  to.append(std::as_bytes(std::span(e.shape.begin(), e.shape.end())));
 }
 template <class = void>
 std::pair<entry, bool> unpack_entry(unpacker& from) {
+  const auto fixed = from.get<packed_entry>();
   entry e;
-  e.path = from.text();
-  e.kind = from.get<entry_kind>();
-  e.dtype = from.get<dtype>();
-  e.shape = shape(from.all<std::int64_t>());
-  e.alias_of = from.text();
-  const bool sharded = from.get<bool>();
-  e.place = from.get<memory_space>();
+  e.path = from.text(fixed.path);
+  e.kind = fixed.kind;
+  e.dtype = fixed.dtype;
+  e.alias_of = from.text(fixed.alias_of);
+  e.shape = unpack_shape(from, fixed.rank);
   if (e.kind == entry_kind::tensor) e.bytes = static_cast<std::uint64_t>(e.shape.elements()) * size_of(e.dtype);
-  return {std::move(e), sharded};
+  return {std::move(e), fixed.sharded};
 }
 
 template <class = void>
 void pack(packer& to, const shard& s) {
-  to.put(static_cast<std::uint8_t>(s.offsets().size()));
-  to.append(std::as_bytes(std::span(s.offsets())));
+  to.put(static_cast<std::uint8_t>(s.dimensions()));
+  to.append(std::as_bytes(std::span(s.offsets().begin(), s.offsets().end())));
   to.append(std::as_bytes(std::span(s.extents().begin(), s.extents().end())));
 }
 template <class = void>
 shard unpack_shard(unpacker& from, const shape& whole) {
-  std::array<std::int64_t, shape::max_rank> numbers;
-  std::vector<std::int64_t> offsets(std::min<std::size_t>(from.get<std::uint8_t>(), numbers.size()));
-  from.take_to(std::as_writable_bytes(std::span(offsets)));
-  const auto extents = std::span(numbers).first(offsets.size());
-  from.take_to(std::as_writable_bytes(extents));
-  return {whole, std::move(offsets), shape(std::span<const std::int64_t>(extents))};
+  const auto dimensions = from.get<std::uint8_t>();
+  numbers offsets;
+  const auto at = unpack_numbers(from, dimensions, offsets);
+  return {whole, at, unpack_shape(from, dimensions)};
 }
 
 /// Throws `error` with the first difference between what rank 0 shares with the others and what this rank does. Places are not
 /// compared: each rank may have a device of its own.
 template <class = void>
 void require_same(std::span<const std::byte> of_root, std::span<const std::byte> mine) {
-  if (std::equal(of_root.begin(), of_root.end(), mine.begin(), mine.end())) return;
   unpacker theirs(of_root), own(mine);
   const auto refuse = [](const std::string& path, const std::string& expected, const std::string& found) {
     throw error("/" + path + ": expected " + expected + ", as rank 0 has it, found " + found + "; all ranks bind the same names, types and shapes, but for what lies below /ranks/<its number>");
@@ -115,9 +141,9 @@ void require_cover(const std::string& path, const std::vector<shard>& parts) {
   const auto hold = [&](std::size_t r) { return "rank " + std::to_string(r) + " holds " + parts[r].text(); };
   const auto end = [&](std::size_t r, std::size_t i) { return parts[r].offsets()[i] + parts[r].extents()[i]; };
   for (const std::size_t r : ranks)
-    if (parts[r].grid() != parts[ranks.front()].grid()) throw error("/" + path + ": " + hold(ranks.front()) + ", " + hold(r) + ": expected blocks from all ranks, or stretches of the elements from all");
+    if (parts[r].flattened() != parts[ranks.front()].flattened()) throw error("/" + path + ": " + hold(ranks.front()) + ", " + hold(r) + ": expected blocks from all ranks, or stretches of the elements from all");
   // Those that can overlap are next to each other by the dimension that is cut most.
-  const std::size_t dimensions = ranks.empty() ? 0 : parts[ranks.front()].grid().rank();
+  const std::size_t dimensions = ranks.empty() ? 0 : parts[ranks.front()].dimensions();
   std::size_t by = 0, most = 0;
   for (std::size_t i = 0; i < dimensions; ++i) {
     std::vector<std::int64_t> starts;
@@ -184,37 +210,37 @@ class basic_blueprint {
 
   /// Collective. Throws the same `error` on all ranks where they do not fit together.
   basic_blueprint(const basic_communicator<X>& comm, const holdfast::detail::basic_manifest<X>& m, bool keyed) {
-    std::vector<entry> entries = m.entries();
-    tie_empty_shards(comm, m, entries);
+    std::vector<const entry*> bound;
+    for (const auto& i : m.items()) bound.push_back(&i.entry);
+    const packer ties = ties_of(m);
+    std::deque<entry> tied;
     packer common, own;
     std::vector<std::size_t> mine;
-    together(comm, [&] {
-      for (std::size_t n = 0; n < entries.size(); ++n) {
-        const auto& i = m.items()[n];
-        const int rank = rank_of(i.entry.path);
-        if (rank != -1 && rank != comm.rank()) throw error("/" + i.entry.path + " is bound, and belongs to rank " + std::to_string(rank));
-        if (rank != -1) holdfast::detail::require_whole(i.entry.path, i.view);
-        (rank == -1 ? shared : mine).push_back(n);
-        if (rank == -1) sharded_.push_back(i.view.shard() != nullptr && entries[n].kind == entry_kind::tensor);
-        if (rank == -1) pack(common, entries[n], sharded_.back());
-        versioned = versioned || i.counter != nullptr;
-      }
-      own.put(std::uint64_t{mine.size()});
-      for (const std::size_t n : mine) pack(own, entries[n], false);
-      for (std::size_t n = 0; n < shared.size(); ++n)
-        if (sharded_[n]) pack(own, *m.items()[shared[n]].view.shard());
-    });
-    versioned = comm.any(versioned);
-    std::vector<std::byte> of_root = common.bytes();
-    comm.broadcast(of_root);
-    together(comm, [&] { require_same(of_root, common.bytes()); });
+    const auto compare = [&] {
+      const auto met = error_of([&] { name(comm, m, bound, mine, common, own); });
+      auto agreed = comm.ask(holdfast::detail::digest_of(common.bytes()), {met == nullptr, ties.bytes().empty(), !versioned});
+      if (!agreed[1]) agree(comm, met);
+      return agreed;
+    };
+    auto agreed = compare();
+    if (!agreed[2]) {
+      tie_empty_shards(comm, m, ties, bound, tied);
+      agreed = compare();
+    }
+    versioned = !agreed[3];
+    if (!agreed[0]) {
+      std::vector<std::byte> of_root = common.bytes();
+      comm.broadcast(of_root);
+      together(comm, [&] { require_same(of_root, common.bytes()); });
+    }
     const auto gathered = comm.gather(own.bytes());
     std::vector<std::byte> decided;
-    together(comm, [&] {
-      if (comm.root()) decided = decide(entries, gathered, keyed);
+    const auto met = error_of([&] {
+      if (comm.root()) decided = decide(bound, gathered, keyed);
     });
     comm.broadcast(decided);
-    take(comm, entries, mine, decided);
+    if (decided.empty()) agree(comm, met);
+    take(comm, bound, mine, decided);
   }
 
   /// Who writes a unit, and whether it needs bytes for that which other ranks hold.
@@ -226,31 +252,62 @@ class basic_blueprint {
  private:
   static constexpr std::uint32_t needs_others = std::uint32_t{1} << 31;
 
-  /// An empty part has no memory that tells what it is tied to: where it is on ranks that have some, it is here.
-  static void tie_empty_shards(const basic_communicator<X>& comm, const holdfast::detail::basic_manifest<X>& m, std::vector<entry>& entries) {
-    packer mine;
-    for (const entry& e : entries) {
-      if (e.kind != entry_kind::alias) continue;
-      const auto first = std::lower_bound(entries.begin(), entries.end(), e.alias_of, [](const entry& x, const std::string& path) { return x.path < path; });
-      if (first != entries.end() && m.items()[static_cast<std::size_t>(first - entries.begin())].view.shard() != nullptr) mine.put(e.path).put(e.alias_of);
+  using manifest = holdfast::detail::basic_manifest<X>;
+
+  /// What this rank has tied to a part of a tensor: pairs of paths.
+  static packer ties_of(const manifest& m) {
+    packer ties;
+    for (const auto& i : m.items()) {
+      if (i.entry.kind != entry_kind::alias) continue;
+      const auto* const first = m.find(i.entry.alias_of);
+      if (first != nullptr && first->view.shard() != nullptr) ties.put(i.entry.path).put(i.entry.alias_of);
     }
+    return ties;
+  }
+
+  /// An empty part has no memory that tells what it is tied to: where it is on ranks that have some, it is here.
+  static void tie_empty_shards(const basic_communicator<X>& comm, const manifest& m, const packer& mine, std::vector<const entry*>& bound, std::deque<entry>& tied) {
     std::vector<std::byte> ties;
     for (const auto& of_rank : comm.gather(mine.bytes())) ties.insert(ties.end(), of_rank.begin(), of_rank.end());
     comm.broadcast(ties);
-    std::map<std::string, std::string> tied;
+    std::map<std::string, std::string> targets;
     for (unpacker in(ties); !in.empty();) {
       std::string path = in.text();
-      tied.emplace(std::move(path), in.text());
+      targets.emplace(std::move(path), in.text());
     }
-    for (std::size_t n = 0; n < entries.size() && !tied.empty(); ++n) {
+    for (std::size_t n = 0; n < bound.size(); ++n) {
       const tensor_view& view = m.items()[n].view;
       if (view.shard() == nullptr || view.bytes() != 0) continue;
-      if (const auto to = tied.find(entries[n].path); to != tied.end()) entries[n] = {.path = to->first, .kind = entry_kind::alias, .alias_of = to->second};
+      if (const auto to = targets.find(bound[n]->path); to != targets.end()) bound[n] = &tied.emplace_back(entry{.path = to->first, .kind = entry_kind::alias, .alias_of = to->second});
     }
   }
 
+  /// Tells what all ranks share from what is this rank's own, which are `mine`, and packs both, the second with this rank's parts.
+  void name(const basic_communicator<X>& comm, const manifest& m, const std::vector<const entry*>& bound, std::vector<std::size_t>& mine, packer& common, packer& own) {
+    shared.clear(), sharded_.clear(), mine.clear();
+    common = own = {};
+    common.reserve(bound.size() * 64);
+    for (std::size_t n = 0; n < bound.size(); ++n) {
+      const auto& i = m.items()[n];
+      const int rank = rank_of(i.entry.path);
+      if (rank != -1 && rank != comm.rank()) throw error("/" + i.entry.path + " is bound, and belongs to rank " + std::to_string(rank));
+      if (rank != -1) holdfast::detail::require_whole(i.entry.path, i.view);
+      (rank == -1 ? shared : mine).push_back(n);
+      if (rank == -1) sharded_.push_back(i.view.shard() != nullptr && bound[n]->kind == entry_kind::tensor);
+      if (rank == -1) pack(common, *bound[n], sharded_.back());
+      versioned = versioned || i.counter != nullptr;
+    }
+    own.put(std::uint64_t{mine.size()});
+    for (const std::size_t n : mine) {
+      pack(own, *bound[n], false);
+      own.put(bound[n]->place);
+    }
+    for (std::size_t n = 0; n < shared.size(); ++n)
+      if (sharded_[n]) pack(own, *m.items()[shared[n]].view.shard());
+  }
+
   /// Rank 0: lays the file out, and gives each unit an owner.
-  std::vector<std::byte> decide(const std::vector<entry>& bound, const std::vector<std::vector<std::byte>>& gathered, bool keyed) {
+  std::vector<std::byte> decide(const std::vector<const entry*>& bound, const std::vector<std::vector<std::byte>>& gathered, bool keyed) {
     const std::size_t ranks = gathered.size();
     struct named {
       entry e;
@@ -258,20 +315,21 @@ class basic_blueprint {
       std::size_t number;
     };
     std::vector<named> all;
-    for (std::size_t n = 0; n < shared.size(); ++n) all.push_back({bound[shared[n]], -1, n});
+    for (std::size_t n = 0; n < shared.size(); ++n) all.push_back({*bound[shared[n]], -1, n});
     std::vector<std::size_t> own_entries(ranks);
     std::vector<std::uint64_t> loads(ranks);
     std::vector<unpacker> in(gathered.begin(), gathered.end());
     for (std::size_t r = 0; r < ranks; ++r) {
       for (auto left = in[r].get<std::uint64_t>(); left > 0; --left) {
         all.push_back({unpack_entry(in[r]).first, static_cast<int>(r), own_entries[r]++});
+        all.back().e.place = in[r].get<memory_space>();
         if (is_large(all.back().e)) loads[r] += all.back().e.bytes;
       }
     }
     std::vector<std::vector<std::uint32_t>> owners_of(shared.size());
     std::vector<shard> parts;
     for (std::size_t n = 0; n < shared.size(); ++n) {
-      const entry& e = bound[shared[n]];
+      const entry& e = *bound[shared[n]];
       parts.clear();
       if (sharded_[n]) {
         parts.reserve(ranks);
@@ -308,7 +366,7 @@ class basic_blueprint {
 
     std::vector<std::size_t> by_place;
     for (std::size_t n = 0; n < shared.size(); ++n)
-      if (is_large(bound[shared[n]])) by_place.push_back(n);
+      if (is_large(*bound[shared[n]])) by_place.push_back(n);
     holdfast::detail::sort(by_place, [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; });
     for (const std::size_t n : by_place) owners.insert(owners.end(), owners_of[n].begin(), owners_of[n].end());
 
@@ -364,7 +422,7 @@ class basic_blueprint {
   }
 
   /// Every rank: finds its own in what rank 0 decided.
-  void take(const basic_communicator<X>& comm, const std::vector<entry>& bound, const std::vector<std::size_t>& mine, std::span<const std::byte> decided) {
+  void take(const basic_communicator<X>& comm, const std::vector<const entry*>& bound, const std::vector<std::size_t>& mine, std::span<const std::byte> decided) {
     unpacker in(decided);
     exchanges = in.get<bool>();
     owners = in.all<std::uint32_t>();
@@ -372,14 +430,14 @@ class basic_blueprint {
     for (int r = 0; r < comm.rank(); ++r) (void)in.all<std::uint64_t>();
     const auto own_offsets = in.all<std::uint64_t>();
     for (std::size_t n = 0; n < shared.size(); ++n) {
-      const entry& e = bound[shared[n]];
+      const entry& e = *bound[shared[n]];
       if (e.kind != entry_kind::tensor || e.bytes == 0) continue;
       (is_large(e) ? large : sharded_[n] ? small_shards
                                          : small_replicas)
           .push_back({shared[n], offsets[n], e.bytes, sharded_[n], n});
     }
     for (std::size_t n = 0; n < mine.size(); ++n) {
-      const entry& e = bound[mine[n]];
+      const entry& e = *bound[mine[n]];
       if (e.kind != entry_kind::tensor || e.bytes == 0) continue;
       (is_large(e) ? own_large : own_small).push_back({mine[n], own_offsets[n], e.bytes, false, 0});
     }

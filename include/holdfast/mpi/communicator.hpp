@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include <mpi.h>
 
+#include <holdfast/core/digest.hpp>
 #include <holdfast/core/error.hpp>
 
 namespace holdfast::mpi::detail {
@@ -32,18 +34,20 @@ void check(int code, const char* call) {
 }
 
 /// Starts a nonblocking call and returns when it has ended on this rank. MPI_Wait would hold a processor for as long, which other
-/// ranks may need, and the program's own threads beside a save in the background: this sleeps, at most a quarter of what it has waited.
+/// ranks may need, and the program's own threads beside a save in the background: this soon sleeps, at most a quarter of what it has
+/// waited and a millisecond.
 template <class Start>
 void finish(const char* call, Start&& start) {
   using namespace std::chrono_literals;
   MPI_Request request = MPI_REQUEST_NULL;
   check(start(&request), call);
   const auto begin = std::chrono::steady_clock::now();
-  for (int ended = 0;;) {
+  int ended = 0;
+  for (int looks = 0;; ++looks) {
     check(MPI_Test(&request, &ended, MPI_STATUS_IGNORE), call);
     if (ended) return;
     const std::chrono::nanoseconds waited = std::chrono::steady_clock::now() - begin;
-    if (waited < 50us) std::this_thread::yield();
+    if (waited < 50us || looks < 32) std::this_thread::yield();
     else std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(waited / 4, 1ms));
   }
 }
@@ -69,6 +73,7 @@ class basic_packer {
     append(std::as_bytes(values));
     return *this;
   }
+  void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
   void append(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
   const std::vector<std::byte>& bytes() const noexcept { return bytes_; }
 
@@ -88,8 +93,9 @@ class basic_unpacker {
     std::memcpy(&value, take(sizeof value).data(), sizeof value);
     return value;
   }
-  std::string text() {
-    const auto bytes = take(get<std::uint64_t>());
+  std::string text() { return text(get<std::uint64_t>()); }
+  std::string text(std::size_t size) {
+    const auto bytes = take(size);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
   template <class T>
@@ -139,6 +145,17 @@ class basic_communicator {
   }
   bool all(bool mine) const { return least(mine) != 0; }
   bool any(bool mine) const { return !all(!mine); }
+  /// Asks several things in one call: whether all ranks give this digest, and of each answer whether it is yes on all. In this order.
+  std::vector<bool> ask(const digest& mine, std::initializer_list<bool> answers) const {
+    std::vector<std::uint8_t> given(mine.bytes.begin(), mine.bytes.end());
+    for (const std::uint8_t byte : mine.bytes) given.push_back(static_cast<std::uint8_t>(~byte));
+    given.insert(given.end(), answers.begin(), answers.end());
+    const auto least = this->least(given);
+    const auto not_most = least.begin() + mine.bytes.size(), yes = not_most + mine.bytes.size();
+    std::vector<bool> all{std::equal(least.begin(), not_most, not_most, [](std::uint8_t a, std::uint8_t b) { return a == static_cast<std::uint8_t>(~b); })};
+    all.insert(all.end(), yes, least.end());
+    return all;
+  }
 
   /// Gives every rank the bytes of one.
   void broadcast(std::vector<std::byte>& bytes, int from = 0) const {
@@ -153,9 +170,9 @@ class basic_communicator {
   std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) const {
     const auto ranks = static_cast<std::size_t>(size_);
     const std::uint64_t n = mine.size(), piece = std::max<std::uint64_t>(most / ranks, 1);
-    std::vector<std::uint64_t> bytes(root() ? ranks : 0);
-    finish("MPI_Igather", [&](MPI_Request* r) { return MPI_Igather(&n, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, 0, comm_, r); });
-    const auto largest = static_cast<std::uint64_t>(-least(-static_cast<std::int64_t>(n)));
+    std::vector<std::uint64_t> bytes(ranks);
+    finish("MPI_Iallgather", [&](MPI_Request* r) { return MPI_Iallgather(&n, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, comm_, r); });
+    const std::uint64_t largest = *std::max_element(bytes.begin(), bytes.end());
     std::vector<std::vector<std::byte>> result(root() ? ranks : 0);
     for (std::size_t r = 0; r < result.size(); ++r) result[r].reserve(bytes[r]);
     std::vector<int> counts(ranks), places(ranks);
@@ -163,7 +180,7 @@ class basic_communicator {
     for (std::uint64_t at = 0; at < largest; at += piece) {
       const auto now = [&](std::uint64_t all) { return static_cast<int>(all > at ? std::min(piece, all - at) : 0); };
       int total = 0;
-      for (std::size_t r = 0; r < bytes.size(); ++r) places[r] = std::exchange(total, total + (counts[r] = now(bytes[r])));
+      for (std::size_t r = 0; r < result.size(); ++r) places[r] = std::exchange(total, total + (counts[r] = now(bytes[r])));
       received.resize(static_cast<std::size_t>(total));
       finish("MPI_Igatherv", [&](MPI_Request* r) { return MPI_Igatherv(mine.data() + std::min(at, n), now(n), MPI_BYTE, received.data(), counts.data(), places.data(), MPI_BYTE, 0, comm_, r); });
       for (std::size_t r = 0; r < result.size(); ++r) result[r].insert(result[r].end(), received.begin() + places[r], received.begin() + places[r] + counts[r]);
@@ -252,16 +269,21 @@ void agree(const basic_communicator<X>& comm, const std::exception_ptr& met) {
   if (const auto e = first_error(comm, met)) throw_sent(*e);
 }
 
-/// Runs work of this rank's own, then agrees on how it went. The work calls nothing that is collective.
-template <class X, class F>
-void together(const basic_communicator<X>& comm, F&& work) {
-  std::exception_ptr met;
+/// What work of this rank's own throws; null where it does not.
+template <class F>
+std::exception_ptr error_of(F&& work) {
   try {
     work();
   } catch (...) {
-    met = std::current_exception();
+    return std::current_exception();
   }
-  agree(comm, met);
+  return nullptr;
+}
+
+/// Runs work of this rank's own, then agrees on how it went. The work calls nothing that is collective.
+template <class X, class F>
+void together(const basic_communicator<X>& comm, F&& work) {
+  agree(comm, error_of(work));
 }
 
 }  // namespace holdfast::mpi::detail

@@ -97,6 +97,7 @@ class basic_saver {
       });
     } catch (...) {
       all_started.set_value(false);
+      running_.reset();
       throw;
     }
     all_started.set_value(true);
@@ -107,12 +108,8 @@ class basic_saver {
   /// ranks have the same.
   void close() {
     const auto ended = std::exchange(running_, nullptr);
-    bool unseen = false;
-    try {
-      if (ended) ended->wait();
-    } catch (...) {
-      unseen = true;
-    }
+    if (!ended) return;  // on any rank
+    const bool unseen = detail::error_of([&] { ended->wait(); }) != nullptr;
     const std::exception_ptr failed = std::exchange(failure_, nullptr);  // the ranks have agreed on it
     if (world_.any(unseen)) std::rethrow_exception(failed);
   }
@@ -165,24 +162,31 @@ class basic_saver {
 
   void prepare(const std::string& path, const state& bound, const save_options& options, const rank_options& ranks) {
     meet([&] {
-      bool same = false;
+      const bool keyed = options.key != nullptr;
       detail::packer call;
-      call.put(path).put(options.step).put(options.key != nullptr).put(options.durable).put(ranks.replicas).put(ranks.writes);
-      std::vector<std::byte> of_root = call.bytes();
-      world_.broadcast(of_root);
-      detail::together(world_, [&] {
-        if (of_root != call.bytes()) throw error(path + ": expected the path, step, key, durability and rank_options that rank 0 saves with");
+      call.put(path).put(options.step).put(keyed).put(options.durable).put(ranks.replicas).put(ranks.writes);
+      bool same = false;
+      const auto met = detail::error_of([&] {
         bound.run_before_save();
-        same = manifest_ && plan_ && keyed_ == (options.key != nullptr) && manifest_->refresh(bound);
+        same = manifest_ && plan_ && keyed_ == keyed && manifest_->refresh(bound);
         if (!same) manifest_.emplace(bound);
+        look();
       });
-      keyed_ = options.key != nullptr;
-      if (!world_.all(same)) {
+      const auto agreed = world_.ask(holdfast::detail::digest_of(call.bytes()), {met == nullptr, same});
+      if (!agreed[0]) {
+        std::vector<std::byte> of_root = call.bytes();
+        world_.broadcast(of_root);
+        detail::together(world_, [&] {
+          if (of_root != call.bytes()) throw error(path + ": expected the path, step, key, durability and rank_options that rank 0 saves with");
+        });
+      }
+      if (!agreed[1]) detail::agree(world_, met);
+      keyed_ = keyed;
+      if (!agreed[2]) {
         forget();
         plan_.emplace(world_, *manifest_, keyed_);
       }
       find_known(options.key, ranks);
-      detail::together(world_, [&] { look(); });
     });
   }
 
@@ -237,11 +241,14 @@ class basic_saver {
       all.push_back(p.item);
       mine.put(d);
     };
-    detail::together(comm, [&] {
+    const auto met = detail::error_of([&] {
       for (const auto& p : plan_->small_replicas)
         if (!known_[p.item]) put(p, detail::content_digest<X>(views_[p.item]));
       writing.for_each_replica(put);
     });
+    const auto agreed = comm.ask(holdfast::detail::digest_of(mine.bytes()), {met == nullptr});
+    if (!agreed[1]) detail::agree(comm, met);
+    if (agreed[0]) return;
     std::vector<std::byte> of_root = mine.bytes();
     comm.broadcast(of_root);
     detail::together(comm, [&] {
@@ -265,7 +272,7 @@ class basic_saver {
     std::optional<hdf5::basic_trailer<X>> end;
     std::vector<std::byte> name;
     detail::packer small;
-    detail::together(comm, [&] {
+    const auto met = detail::error_of([&] {
       pack_small(small);
       if (!comm.root()) return;
       end = holdfast::detail::trailer_for(*plan.layout, options);
@@ -274,19 +281,20 @@ class basic_saver {
       name = detail::packer().put(durable->temporary()).put(end->file_bytes()).bytes();
     });
     comm.broadcast(name);
-    auto contents = comm.gather(small.bytes());
     std::unique_ptr<io::file> joined;
     io::file* file = nullptr;
     const bool collective = ranks.writes == writes::collective;
     std::string temporary;
-    detail::together(comm, [&] {
-      detail::unpacker in(name);
-      temporary = in.text();
-      if (writing.bytes() == 0 && !collective) return;
-      if (comm.root()) file = &**durable;
-      else file = (joined = on.join(temporary, path)).get();
-      if (!collective) holdfast::detail::choose_mode(*file, options, in.get<std::uint64_t>());
-    });
+    detail::agree(comm, met ? met : detail::error_of([&] {
+                    if (name.empty()) return;  // rank 0 met an error
+                    detail::unpacker in(name);
+                    temporary = in.text();
+                    if (writing.bytes() == 0 && !collective) return;
+                    if (comm.root()) file = &**durable;
+                    else file = (joined = on.join(temporary, path)).get();
+                    if (!collective) holdfast::detail::choose_mode(*file, options, in.get<std::uint64_t>());
+                  }));
+    const auto contents = comm.gather(small.bytes());
     detail::agree(comm, collective ? writing.write_collectively(*file, temporary, ranks.hints, pieces_) : writing.write(file, pieces_));
     joined.reset();
     if (compared) compare(comm, writing);
