@@ -3,52 +3,49 @@
 #include "ranks.hpp"
 
 using namespace holdfast;
-using detail::shard;
-using mpi::detail::rank_of;
-using mpi::detail::require_cover;
+using holdfast::detail::digest_block;
+using support::first_ranks;
+using support::piece;
+
+namespace {
+
+/// Of each rank, how many units it is to write.
+std::vector<std::size_t> shares(const mpi::detail::blueprint& plan, int ranks) {
+  std::vector<std::size_t> all(static_cast<std::size_t>(ranks));
+  for (std::size_t u = 0; u < plan.owners.size(); ++u) ++all[plan.owner(u)];
+  return all;
+}
+
+}  // namespace
 
 BOOST_AUTO_TEST_SUITE(mpi_blueprint)
 
-BOOST_AUTO_TEST_CASE(own_state_has_the_number_of_its_rank) {
-  BOOST_TEST(rank_of("model/ranks/3") == -1);
-  BOOST_TEST(rank_of("ranksum") == -1);
-  BOOST_TEST(rank_of("ranks/3/rng") == 3);
-  BOOST_TEST(rank_of("ranks/12/rng/x") == 12);
-  for (const char* wrong : {"ranks", "ranks/3", "ranks/x/rng", "ranks/03/rng", "ranks/-1/rng", "ranks/3x/rng", "ranks/count"}) support::message_of<error>([&] { rank_of(wrong); });
+BOOST_AUTO_TEST_CASE(replicas_are_shared_out_to_those_who_have_least_to_write) {
+  if (const first_ranks four(4); four) {
+    const std::unique_ptr<float[]> memory(new float[24 << 18]);  // 24 units, nobody reads them
+    std::vector<float> own(four.rank() == 3 ? 8 << 18 : 0);
+    state s;
+    s.bind("replica", tensor(memory.get(), {24 << 18}));
+    s.bind(mpi::rank_only(*four, "own"), own);
+    const mpi::detail::blueprint plan(mpi::detail::communicator(*four), holdfast::detail::manifest(s), false);
+    BOOST_TEST((shares(plan, 4) == std::vector<std::size_t>{8, 8, 8, 0}));
+    BOOST_TEST(!plan.exchanges);
+    BOOST_TEST(plan.own_large.size() == (four.rank() == 3 ? 1u : 0u));
+  }
 }
 
-BOOST_AUTO_TEST_CASE(parts_make_up_a_tensor_or_are_refused) {
-  std::mt19937_64 engine = support::random_engine();
-  int covered = 0, refused = 0;
-  for (int round = 0; round < 2000; ++round) {
-    const auto rows = support::pick<std::int64_t>(engine, 0, 6), columns = support::pick<std::int64_t>(engine, 1, 6);
-    const auto how = static_cast<support::cut>(support::pick(engine, 0, 3));
-    const int ranks = support::pick(engine, 1, 8);
-    std::vector<shard> parts;
-    for (int r = 0; r < ranks; ++r) {
-      parts.push_back(support::part_of(how, rows, columns, ranks, r));
-      if (support::pick(engine, 0, 11) != 0) continue;
-      if (how == support::cut::flattened) parts.back() = {{rows, columns}, {support::pick<std::int64_t>(engine, 0, rows * columns)}, {0}};
-      else if (rows > 1) parts.back() = {{rows, columns}, {0, 0}, {support::pick<std::int64_t>(engine, 1, rows), columns}};
-    }
-    std::shuffle(parts.begin(), parts.end(), engine);
-    std::vector<int> times(static_cast<std::size_t>(rows * columns));
-    for (const shard& p : parts)
-      p.for_each(0, times.size(), [&](std::uint64_t at, std::uint64_t, std::uint64_t n) {
-        for (std::uint64_t i = 0; i < n; ++i) ++times[at + i];
-      });
-    const bool right = std::all_of(times.begin(), times.end(), [](int n) { return n == 1; });
-    try {
-      require_cover("w", parts);
-      BOOST_TEST(right);
-      ++covered;
-    } catch (const error& e) {
-      BOOST_TEST(!right, e.what());
-      ++refused;
-    }
+BOOST_AUTO_TEST_CASE(a_block_is_written_by_who_holds_most_of_it) {
+  if (const first_ranks three(3); three) {
+    piece<float> rows(support::part_of(support::cut::rows, 4000, 1000, 3, three.rank()), 1, false);  // 5.09 units each
+    state s;
+    s.bind("rows", rows.view());
+    const mpi::detail::blueprint plan(mpi::detail::communicator(*three), holdfast::detail::manifest(s), false);
+    const auto shared = std::count_if(plan.owners.begin(), plan.owners.end(), [&, u = std::uint64_t{0}](auto) mutable { return plan.exchanged(u++); });
+    BOOST_TEST((shares(plan, 3) == std::vector<std::size_t>{5, 5, 6}));
+    BOOST_TEST(shared == 2);
+    BOOST_TEST(plan.exchanges);
+    BOOST_TEST(plan.unit_bytes(plan.large.front(), 15) == 16'000'000 - 15 * digest_block);
   }
-  BOOST_TEST(covered > 100);
-  BOOST_TEST(refused > 100);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
