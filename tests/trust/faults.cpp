@@ -86,7 +86,7 @@ struct scene {
       }
     });
     const std::string call = fault::current.call;
-    const bool transparent = how == fault::way::cut_short || (code == EINTR && call != "fsync" && call != "fstat64" && !call.starts_with("rename") && call != "unlink");
+    const bool transparent = how == fault::way::cut_short || (code == EINTR && call != "fsync" && call != "fstat64" && call != "pthread_create" && !call.starts_with("rename") && call != "unlink");
     if (threw && !fired) return "threw without a fault: " + what;
     if (threw && transparent) return call + " was not tried again: " + what;
     if (threw && !allocations && what.find(dir / "runs") == std::string::npos) return "names no file: " + what;
