@@ -22,6 +22,9 @@
 
 #include "seed.hpp"
 
+/// gcov's, in programs that scripts/coverage builds; null in others.
+extern "C" [[gnu::weak]] void __gcov_dump();
+
 namespace support {
 
 /// A fresh folder that is deleted with the object.
@@ -132,7 +135,8 @@ int in_child(F&& work) {
     } catch (const std::exception& e) {
       std::cerr << "in the child: " << e.what() << std::endl;
     }
-    ::_exit(status);  // neither destructors nor libhdf5's own exit belong to the child
+    if (__gcov_dump != nullptr) __gcov_dump();  // which an exit like this would lose
+    ::_exit(status);                            // neither destructors nor libhdf5's own exit belong to the child
   }
   int status = 0;
   BOOST_REQUIRE_EQUAL(::waitpid(child, &status, 0), child);
@@ -159,7 +163,12 @@ std::string told_by_child(F&& work) {
 /// The same in a process of the user nobody, who owns nothing; here, where this process may not become that.
 template <class F>
 std::string told_by_nobody(F&& work) {
-  return ::geteuid() != 0 ? work() : told_by_child([&] { return ::setgid(65534) == 0 && ::setuid(65534) == 0 ? work() : "cannot become nobody"; });
+  if (::geteuid() != 0) return work();
+  return told_by_child([&]() -> std::string {
+    if (::setegid(65534) != 0 || ::seteuid(65534) != 0) return "cannot become nobody";
+    const std::string text = work();
+    return ::seteuid(0) == 0 ? text : "cannot become root again";
+  });
 }
 
 }  // namespace support

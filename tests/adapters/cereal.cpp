@@ -318,7 +318,11 @@ struct named_thing {
   virtual ~named_thing() = default;
   std::string not_saved = "n";
 };
-struct gadget : point, named_thing {
+/// And one that is not even registered as a base.
+struct stranger {
+  virtual ~stranger() = default;
+};
+struct gadget : point, named_thing, stranger {
   std::vector<int> parts;
   template <class Archive>
   void serialize(Archive& archive) { archive(CEREAL_NVP(parts)); }
@@ -354,6 +358,37 @@ struct sized {
     archive(cereal::make_nvp("weight", construct->weight));
   }
 };
+/// One whose functions go by a text and by a size.
+class measured {
+ public:
+  explicit measured(std::string unit, std::size_t n = 0) : unit_(std::move(unit)), values(n) {}
+  const std::string& unit() const { return unit_; }
+
+ private:
+  friend class cereal::access;
+  template <class Archive>
+  void save(Archive& archive) const {
+    const std::string unit = unit_;
+    archive(CEREAL_NVP(unit), cereal::make_size_tag(static_cast<cereal::size_type>(values.size())));
+    archive(cereal::make_nvp(unit, cereal::binary_data(values.data(), values.size() * sizeof(float))));
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    cereal::size_type n;
+    archive(cereal::make_nvp("unit", unit_), cereal::make_size_tag(n));
+    values.resize(static_cast<std::size_t>(n));
+    archive(cereal::make_nvp(unit_, cereal::binary_data(values.data(), values.size() * sizeof(float))));
+  }
+  template <class Archive>
+  static void load_and_construct(Archive& archive, cereal::construct<measured>& construct) {
+    construct("");
+    construct->load(archive);
+  }
+  std::string unit_;
+
+ public:
+  std::vector<float> values;
+};
 struct session : std::enable_shared_from_this<session> {
   explicit session(int n) : id(n) {}
   int id, calls = 0;
@@ -380,6 +415,12 @@ struct pointers {
   void serialize(Archive& archive) {
     archive(CEREAL_NVP(weak), CEREAL_NVP(a), CEREAL_NVP(b), CEREAL_NVP(c), CEREAL_NVP(constant), CEREAL_NVP(own), CEREAL_NVP(made), CEREAL_NVP(shared_made));
   }
+};
+struct by_bases {
+  std::shared_ptr<named_thing> first;
+  std::shared_ptr<stranger> second;
+  template <class Archive>
+  void serialize(Archive& archive) { archive(CEREAL_NVP(first), CEREAL_NVP(second)); }
 };
 struct family {
   std::shared_ptr<optimizer> first, second;
@@ -725,6 +766,23 @@ BOOST_AUTO_TEST_CASE(pointers_come_back_as_they_point) {
   BOOST_TEST((b.a != b.b && *b.a == *apart.a && *b.b == *apart.b && b.weak.expired() && !b.own && !b.made));
 }
 
+BOOST_AUTO_TEST_CASE(an_object_that_only_load_and_construct_makes_takes_other_parts_from_the_file) {
+  measured a("metre", 3);
+  a.values = {1, 2, 3};
+  file f;
+  f.save(a);
+  for (measured b : {measured("metre", 3), measured("inch", 3), measured("metre", 1), measured("inch", 5)}) {
+    f.restore(b);
+    BOOST_TEST((b.unit() == "metre" && b.values == a.values));
+  }
+  entries text(f.path());
+  text.set("x/unit", std::string("foot"));
+  text.write(f.path());
+  measured b("inch", 2);
+  require_all(f.refusal(b), "/x/foot: ");
+  BOOST_TEST((b.unit() == "inch" && b.values.size() == 2));
+}
+
 BOOST_AUTO_TEST_CASE(sharing_from_this_works_in_objects_that_load_and_construct_makes) {
   auto a = std::make_shared<session>(4);
   a->calls = 2;
@@ -808,6 +866,24 @@ BOOST_AUTO_TEST_CASE(types_that_are_not_registered_are_errors_before_anything_ch
   holdfast::save(path, other);
   f.restore(b, keep);
   BOOST_TEST((b.first->kind() == 1 && b.itself->x == 3));
+}
+
+BOOST_AUTO_TEST_CASE(bases_without_a_relation_are_errors_before_anything_changes) {
+  std::shared_ptr<named_thing> thing = std::make_shared<gadget>();
+  std::shared_ptr<stranger> base = std::make_shared<gadget>();
+  file f;
+  require_all(message_of<holdfast::error>([&] { f.save(base); }), "/x: ", "unregistered polymorphic cast", "stranger", "gadget", "CEREAL_REGISTER_POLYMORPHIC_RELATION");
+  f.save(thing);
+  base = nullptr;
+  require_all(f.refusal(base), "/x: ", "stranger", "gadget");
+  BOOST_TEST((base == nullptr));
+
+  // The file has one object where the program points to it by two bases.
+  std::pair<std::shared_ptr<named_thing>, std::shared_ptr<named_thing>> one{thing, thing};
+  std::unique_ptr<by_bases> other;
+  f.save(one);
+  require_all(f.refusal(other), "/x/second: expected a pointer to ", "stranger, found an object of ", "gadget; register their relation with CEREAL_REGISTER_POLYMORPHIC_RELATION");
+  BOOST_TEST((other == nullptr));
 }
 
 BOOST_AUTO_TEST_CASE(cycles_of_pointers_end) {

@@ -63,6 +63,11 @@ struct model {
   }
 };
 
+/// A number that code of its own loads.
+struct loading {
+  float value = 0;
+};
+
 const rename_rule in{"**", "model/**"}, out{"model/**", "**"};
 
 std::string refusal(const std::string& file) {
@@ -78,6 +83,14 @@ std::string refusal(const std::string& file) {
 }
 
 }  // namespace
+
+template <>
+struct holdfast::traits<loading> {
+  static void visit(loading& x, visitor& v) {
+    if (v.applying()) return v.at_once([&](visitor& now) { now("value", x.value); });
+    v("value", x.value);
+  }
+};
 
 BOOST_AUTO_TEST_SUITE(adapters_safetensors)
 
@@ -190,6 +203,18 @@ BOOST_AUTO_TEST_CASE(dotted_names_reach_groups_by_a_rename) {
   require_all(bytes_of(dir / "f"), "\"block.0.weight\":", "\"fc1.bias\":");
   import_safetensors(dir / "f", t, {.rename = {{"*.*", "model/*/*"}}});
   BOOST_TEST((back == layers));
+}
+
+BOOST_AUTO_TEST_CASE(code_of_a_type_loads_from_it_too) {
+  const support::folder dir;
+  float before = 7;
+  loading saved{0.5f}, back;
+  state s, t;
+  s.bind("a", before).bind("x", saved);
+  export_safetensors(s, dir / "f");
+  t.bind("a", before).bind("x", back);
+  import_safetensors(dir / "f", t);
+  BOOST_TEST(back.value == 0.5f);
 }
 
 BOOST_AUTO_TEST_CASE(what_safetensors_cannot_hold_is_refused_by_name) {

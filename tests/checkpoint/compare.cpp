@@ -3,6 +3,7 @@
 #include <cmath>
 #include <complex>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -107,6 +108,24 @@ BOOST_AUTO_TEST_CASE(shapes_dtypes_and_presence_differ_too) {
   BOOST_REQUIRE(d.size() == 2u);
   BOOST_TEST(d[0].text() == "/a: expected float32[], found nothing of that name");
   BOOST_TEST(d[1].text() == "/z: expected nothing of that name, found float32[]");
+}
+
+BOOST_AUTO_TEST_CASE(a_group_is_one_whether_the_file_lists_it_or_only_what_is_in_it) {
+  const support::folder folder;
+  std::map<std::string, float> map{{"a", 1.f}};
+  float same = 1, beside = 1;
+  holdfast::state listed, implied, none;
+  listed.bind("m", map);
+  implied.bind("m/a", same);
+  none.bind("m!", beside).bind("ma", beside);  // either side of what would be in it
+  holdfast::save(folder / "listed.h5", listed);
+  holdfast::save(folder / "implied.h5", implied);
+  holdfast::save(folder / "none.h5", none);
+  BOOST_TEST(holdfast::compare(folder / "listed.h5", folder / "implied.h5").empty());
+  BOOST_TEST(holdfast::compare(folder / "implied.h5", folder / "listed.h5").empty());
+  const auto d = holdfast::compare(folder / "listed.h5", folder / "none.h5");
+  BOOST_REQUIRE(d.size() == 4u);
+  BOOST_TEST(d[0].text() == "/m: expected a group, found nothing of that name");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

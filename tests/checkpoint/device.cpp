@@ -298,6 +298,23 @@ BOOST_AUTO_TEST_CASE(a_device_that_fails_leaves_the_last_checkpoint) {
   support::require_all(support::message_of<holdfast::error>([&] { holdfast::restore(folder / "a.h5", m.state); }), "on fire", "partly restored");
 }
 
+BOOST_AUTO_TEST_CASE(what_the_memory_of_a_device_changes_is_found_when_it_is_read_back) {
+  const support::folder folder;
+  fake::engine devices;
+  fake::array<float> x(devices, 1, numbers(1000));
+  holdfast::state state;
+  state.bind("w/x", x);
+  holdfast::save(folder / "a.h5", state);
+  devices.flips = std::byte{4};
+  holdfast::restore(folder / "a.h5", state);
+  BOOST_TEST((x.get() != numbers(1000)));
+  support::require_all(support::message_of<holdfast::integrity_error>([&] { holdfast::restore(folder / "a.h5", state, {.read_back = true}); }), folder / "a.h5", "/w/x: its 4000 bytes are not those",
+                       "read back from gpu(1)", "suspect the device's memory", "partly restored");
+  devices.flips = std::byte{0};
+  holdfast::restore(folder / "a.h5", state, {.read_back = true});
+  BOOST_TEST((x.get() == numbers(1000)));
+}
+
 BOOST_AUTO_TEST_CASE(page_locking_leaves_what_is_in_memory_and_happens_once) {
   fake::engine devices;
   const auto staging = devices.staging();

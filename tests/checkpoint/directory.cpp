@@ -460,6 +460,11 @@ BOOST_AUTO_TEST_CASE(recycled_blocks_are_those_of_what_retention_let_go) {
     BOOST_TEST((runs.steps() == std::vector<std::int64_t>{7, 8}));
   }
   BOOST_TEST(!std::filesystem::exists(dir / "r/.holdfast-spare.tmp"));
+  {
+    checkpoint_directory few(dir / "few", {.keep_last = 2, .recycle = true});
+    few.save(0, t.bound);
+  }  // which lets nothing go
+  BOOST_TEST((checkpoint_directory(dir / "few").steps() == std::vector<std::int64_t>{0}));
 }
 
 BOOST_AUTO_TEST_CASE(what_somebody_still_uses_is_not_recycled) {

@@ -27,6 +27,7 @@ class engine final : public holdfast::detail::device_engine {
   std::size_t locked = 0;                                         ///< bytes
   std::size_t copies = 0, outstanding = 0, most_outstanding = 0;  ///< copies, and bytes of copies
   std::size_t fail_at = 0;                                        ///< the copy of this number fails
+  std::byte flips{0};                                             ///< bits that change in the first byte of each copy to a device
 
   std::map<const std::byte*, std::pair<std::size_t, int>> blocks;
 
@@ -78,9 +79,10 @@ class staging final : public holdfast::detail::device_staging {
       if (++of_.copies == of_.fail_at) throw holdfast::error("the device is on fire");
       if (of_.device_of(c.device) != c.space.device || of_.device_of(c.device + c.bytes - 1) != c.space.device) throw std::logic_error("a copy of memory that is not the device's");
       of_.outstanding += c.bytes;
-      queue_.push_back({last_ + 1, [c, to_host] {
+      queue_.push_back({last_ + 1, [c, to_host, flips = of_.flips] {
                           const std::byte* const from = to_host ? c.device : c.host;
                           std::transform(from, from + c.bytes, to_host ? c.host : c.device, [](std::byte b) { return ~b; });
+                          if (!to_host) c.device[0] ^= flips;
                         },
                         c.bytes});
     }

@@ -1,8 +1,12 @@
 #include <holdfast/checkpoint/immediate.hpp>
 
 #include <array>
+#include <functional>
+#include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <holdfast/separate.hpp>
@@ -20,7 +24,14 @@ struct loading {
   std::vector<int> numbers;
   std::vector<float> weights;
   std::string found;
-  bool throws = false, asks_for_more = false;
+  std::function<void()> at_end = [] {};
+  bool asks_for_more = false;
+};
+
+/// Two pointers that code of its own loads.
+struct pointing {
+  std::shared_ptr<int> a, b;
+  bool planned_as_one = false;
 };
 
 /// The same with a tensor of a device, which it reads at once.
@@ -58,7 +69,7 @@ struct holdfast::traits<loading> {
       for (int i = 0, variable = -1; i < n; ++i, into.numbers.push_back(variable)) now(std::to_string(i), variable);
       if (into.asks_for_more) now("more", n);
       now("weights", into.weights);
-      if (into.throws) throw std::runtime_error("will not");
+      into.at_end();
     };
     if (v.saving()) compare();
     if (v.applying()) v.at_once([&](visitor& now) { load(x, now); });
@@ -66,9 +77,21 @@ struct holdfast::traits<loading> {
     const fit found = v.fits(true, compare);
     x.found += std::array{"whole ", "partly ", "structure ", "no "}[static_cast<std::size_t>(found)];
     loading stands_in;
-    stands_in.throws = x.throws;
+    stands_in.at_end = x.at_end;
     if (found == fit::structure) v.at_once([&](visitor& now) { load(stands_in, now); });
     else if (found == fit::partly) compare();
+  }
+};
+template <>
+struct holdfast::traits<pointing> {
+  static void visit(pointing& x, visitor& v) {
+    const auto load = [](pointing& into, visitor& now) { now("a", into.a), now("b", into.b); };
+    if (v.saving()) load(x, v);
+    if (v.applying()) v.at_once([&](visitor& now) { load(x, now); });
+    if (!v.planning()) return;
+    pointing stands_in;
+    v.at_once([&](visitor& now) { load(stands_in, now); });
+    x.planned_as_one = stands_in.a == stands_in.b;
   }
 };
 template <>
@@ -118,10 +141,18 @@ BOOST_AUTO_TEST_CASE(a_type_whose_own_code_loads_is_planned_with_an_object_that_
   BOOST_TEST((wider.numbers == saved.numbers && wider.weights.size() == 3));
 
   // What its code throws is found out before anything changes, and what it asks for beyond the plan ends the restore.
-  loading throwing{{5}, {}, {}, true};
+  loading throwing{{5}, {}, {}, [] { throw std::runtime_error("will not"); }};
   support::require_all(message_of<mismatch_error>([&] { into(throwing); }), "/x: expected what the program's own code can load, found will not");
   BOOST_TEST((throwing.numbers == std::vector<int>{5}));
-  loading greedy{{0, 0, 0}, {0, 0}, {}, false, true};
+  const auto restoring = [&] { into(throwing); };
+  throwing.at_end = [] { throw io_error("other.h5: cannot read", std::make_error_code(std::errc::io_error)); };
+  support::require_all(message_of<io_error>(restoring), "other.h5: cannot read");
+  throwing.at_end = [] { throw format_error("other.h5: no checkpoint"); };
+  support::require_all(message_of<format_error>(restoring), "other.h5: no checkpoint");
+  throwing.at_end = [] { throw std::bad_alloc(); };
+  message_of<std::bad_alloc>(restoring);
+  BOOST_TEST((throwing.numbers == std::vector<int>{5}));
+  loading greedy{{0, 0, 0}, {0, 0}, {}, [] {}, true};
   support::require_all(message_of<error>([&] { into(greedy); }), "/x/more: expected int32[], found nothing", "partly restored (4 of 5");
 
   // A variable is copied while it is there; damage is found on the way.
@@ -131,6 +162,24 @@ BOOST_AUTO_TEST_CASE(a_type_whose_own_code_loads_is_planned_with_an_object_that_
   support::require_all(message_of<integrity_error>([&] { into(untouched); }), "/x/1");
   BOOST_TEST((untouched.numbers == std::vector<int>{1}));
   support::require_all(message_of<integrity_error>([&] { into(same, {.verify = verify::before}); }), "/x/1");
+}
+
+BOOST_AUTO_TEST_CASE(pointers_that_are_loaded_at_once_point_to_one_object_where_the_file_has_one) {
+  const support::folder folder;
+  pointing one, two, first, second;
+  one.a = one.b = std::make_shared<int>(5);
+  two.a = std::make_shared<int>(6), two.b = std::make_shared<int>(6);
+  state from_one, from_two, to_first, to_second;
+  from_one.bind("x", one);
+  from_two.bind("x", two);
+  to_first.bind("x", first);
+  to_second.bind("x", second);
+  save(folder / "one.h5", from_one);
+  save(folder / "two.h5", from_two);
+  restore(folder / "one.h5", to_first);
+  BOOST_TEST((first.planned_as_one && first.a == first.b && *first.a == 5));
+  restore(folder / "two.h5", to_second);
+  BOOST_TEST((!second.planned_as_one && second.a != second.b && *second.a == 6 && *second.b == 6));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_read_at_once_may_live_on_a_device) {

@@ -221,6 +221,18 @@ BOOST_AUTO_TEST_CASE(every_kind_of_difference_is_listed_at_once) {
               "/empty: expected float32[], found nothing (an empty optional or null pointer was saved)", "/placed: expected a tensor in gpu(0), found one bound in host");
 }
 
+BOOST_AUTO_TEST_CASE(what_is_no_text_is_no_identity) {
+  const support::folder dir;
+  float number = 1;
+  std::mt19937 first, second;
+  state s, t;
+  s.bind("a/engine", number).bind("b/engine/x", number);
+  save(dir / "f.h5", s);
+  t.bind("a", first).bind("b", second);
+  require_all(message_of<mismatch_error>([&] { restore(dir / "f.h5", t, {.missing = on_missing::keep, .unexpected = on_unexpected::ignore}); }),
+              "/a/engine: expected \"mersenne_twister_engine<32,", "found float32[]", "/b/engine: expected \"mersenne_twister_engine<32,", "found a group");
+}
+
 BOOST_AUTO_TEST_CASE(shapes_must_be_equal_unless_the_object_takes_what_comes) {
   const support::folder dir;
   std::vector<float> x(6);

@@ -1,45 +1,15 @@
 #include <holdfast/separate.hpp>
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "../io/gated_storage.hpp"
 #include "../support.hpp"
 
 namespace {
-
-/// The operating system's files, of which none can be created, or renamed, before the gate is opened.
-class gated_storage : public holdfast::io::posix_storage {
- public:
-  std::unique_ptr<holdfast::io::file> create(const std::string& path, const std::string& shown_as) override {
-    if (!only_rename) pass();
-    return holdfast::io::posix_storage::create(path, shown_as);
-  }
-  void rename(const std::string& from, const std::string& to, holdfast::io::replace existing) override {
-    pass();
-    holdfast::io::posix_storage::rename(from, to, existing);
-  }
-  void open_gate() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    opened_.notify_all();
-  }
-  bool only_rename = false;
-
- private:
-  void pass() {
-    std::unique_lock lock(mutex_);
-    opened_.wait(lock, [this] { return open_; });
-  }
-
-  std::mutex mutex_;
-  std::condition_variable opened_;
-  bool open_ = false;
-};
 
 struct training {
   std::vector<float> weight = std::vector<float>(100'000);
@@ -58,7 +28,7 @@ BOOST_AUTO_TEST_SUITE(save_async)
 BOOST_AUTO_TEST_CASE(the_state_may_change_while_it_is_written) {
   const support::folder folder;
   training t;
-  gated_storage storage;
+  support::gated_storage storage;
   holdfast::saver saver;
   const auto before = t.weight;
   auto pending = saver.save_async(folder / "a.h5", t.state, {.storage = &storage});
@@ -86,7 +56,7 @@ BOOST_AUTO_TEST_CASE(it_writes_the_same_bytes_as_save) {
 BOOST_AUTO_TEST_CASE(while_one_is_written_the_next_waits_is_skipped_or_is_an_error) {
   const support::folder folder;
   training t;
-  gated_storage storage;
+  support::gated_storage storage;
   holdfast::saver saver;
   auto first = saver.save_async(folder / "1.h5", t.state, {.storage = &storage});
   BOOST_TEST(saver.save_async(folder / "2.h5", t.state, {}, holdfast::when_busy::skip).skipped());
@@ -119,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_saver_ends_its_save_before_it_is_gone_and_leaves_the_erro
   const support::folder folder;
   training t;
   for (const std::string& path : {folder / "a.h5", folder / "none/a.h5"}) {
-    gated_storage storage;
+    support::gated_storage storage;
     holdfast::pending_save pending;
     std::thread opener;
     {
@@ -147,11 +117,15 @@ BOOST_AUTO_TEST_CASE(an_error_nobody_asked_for_goes_to_the_hook_and_ends_nothing
     auto seen = holdfast::save_async(folder / "missing/b.h5", t.state);
     BOOST_CHECK_THROW(seen.wait(), holdfast::io_error);
   }
+  {
+    const holdfast::detail::background other([] { throw 5; });
+  }
   holdfast::on_unobserved_error([](const std::string&) { throw 1; });
   { auto dropped = holdfast::save_async(folder / "missing/c.h5", t.state); }
   holdfast::on_unobserved_error({});
-  BOOST_REQUIRE(messages.size() == 1u);
+  BOOST_REQUIRE(messages.size() == 2u);
   support::require_all(messages[0], "missing/a.h5", "No such file");
+  BOOST_TEST(messages[1] == "an exception that is no std::exception");
 }
 
 BOOST_AUTO_TEST_CASE(a_directory_saves_and_retires_in_the_background) {
@@ -172,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_directory_saves_and_retires_in_the_background) {
 BOOST_AUTO_TEST_CASE(streamed_through_the_state_may_change_before_the_file_is_there) {
   const support::folder folder;
   training t;
-  gated_storage storage;
+  support::gated_storage storage;
   storage.only_rename = true;
   holdfast::saver saver;
   const auto before = t.weight;

@@ -86,6 +86,17 @@ BOOST_AUTO_TEST_CASE(a_part_is_a_path_and_all_below_it) {
   BOOST_TEST(paths(selection(*f.file, "net/trunk")) == (names{"net/trunk", "net/trunk/x%2Fy", "net/trunk/z"}), boost::test_tools::per_element());
   BOOST_TEST(paths(selection(*f.file, "model/a")) == names{"model/a"}, boost::test_tools::per_element());
   BOOST_TEST(paths(selection(*f.file, "nothing")).empty());
+
+  // Of many, one tensor is taken without looking at the others.
+  const support::folder folder;
+  std::vector<float> values(3000, 1.f);
+  state s;
+  for (std::size_t i = 0; i < values.size(); ++i) s.bind("g" + std::to_string(i % 2) + "/" + std::to_string(i), values[i]);
+  save(folder / "a.h5", s);
+  const auto on_demand = detail::open_reader(folder / "a.h5", trust::sealed_only, nullptr, {}, true);
+  BOOST_TEST_REQUIRE((on_demand->find_alone("g1/7") != nullptr));
+  BOOST_TEST(paths(selection(*on_demand, "g1/7")) == names{"g1/7"}, boost::test_tools::per_element());
+  BOOST_TEST(paths(selection(*on_demand, "g1")).size() == 1500u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

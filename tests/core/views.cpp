@@ -126,6 +126,24 @@ BOOST_AUTO_TEST_CASE(what_the_factory_makes_must_fit_before_anything_changes) {
   BOOST_TEST(other == 2);
 }
 
+BOOST_AUTO_TEST_CASE(where_the_file_lacks_it_both_stay_as_they_are_if_that_is_wanted) {
+  const support::folder folder;
+  std::unique_ptr<moments> m;
+  long other = 1;
+  state s, t;
+  s.bind("a", other);
+  save(folder / "a.h5", s);
+  t.bind("a", other).bind("m", lazy(m, [] { return std::make_unique<moments>(); }));
+  support::require_all(message_of<holdfast::mismatch_error>([&] { restore(folder / "a.h5", t); }), "/m: expected a group or dataset, not in the file");
+  restore(folder / "a.h5", t, {.missing = holdfast::on_missing::keep});
+  BOOST_TEST((m == nullptr));
+  m = std::make_unique<moments>(moments{{1}, 7});
+  support::require_all(message_of<holdfast::mismatch_error>([&] { restore(folder / "a.h5", t); }), "/m/exp_avg: expected float32[1], not in the file", "/m/step: expected int64[], not in the file");
+  restore(folder / "a.h5", t, {.missing = holdfast::on_missing::keep});
+  BOOST_REQUIRE(m != nullptr);
+  BOOST_TEST(m->step == 7);
+}
+
 BOOST_AUTO_TEST_CASE(opaque_bytes_come_back_as_they_were) {
   const support::folder folder;
   struct ring {

@@ -44,6 +44,14 @@ BOOST_AUTO_TEST_CASE(the_error_of_one_rank_is_thrown_by_all) {
   BOOST_TEST(message_of<error>([&] { mpi::detail::together(all, [&] { if (all.rank() > 1) throw error(std::to_string(all.rank())); }); }) == "rank 2: 2");
 }
 
+BOOST_AUTO_TEST_CASE(what_mpi_refuses_is_an_error_with_its_text) {
+  mpi::detail::check(MPI_SUCCESS, "MPI_Send");
+  char text[MPI_MAX_ERROR_STRING] = {};
+  int length = 0;
+  MPI_Error_string(MPI_ERR_RANK, text, &length);
+  BOOST_TEST(support::message_of<error>([] { mpi::detail::check(MPI_ERR_RANK, "MPI_Send"); }) == std::string("MPI_Send: ") + text);
+}
+
 BOOST_AUTO_TEST_CASE(a_message_that_is_too_short_is_refused) {
   mpi::detail::packer out;
   out.put(std::uint32_t{7}).put("text").put_all(std::span<const int>());

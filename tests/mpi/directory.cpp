@@ -64,6 +64,38 @@ BOOST_AUTO_TEST_CASE(the_newest_are_kept_and_the_newest_whole_is_taken_by_all) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_one_rank_cannot_read_is_passed_over_by_all) {
+  class bad_sector final : public io::posix_storage {
+   public:
+    std::unique_ptr<io::file> open(const std::string& path) override {
+      if (code != 0 && path.ends_with("2.h5")) io::detail::fail(path, "cannot read", code);
+      return io::posix_storage::open(path);
+    }
+    int code = 0;
+  } disk;
+  const support::shared_folder folder;
+  if (const first_ranks three(3); three) {
+    float x = 0;
+    state s;
+    s.bind("x", x);
+    mpi::checkpoint_directory runs(*three, folder / "run", {.keep_last = 5, .storage = &disk});
+    for (std::int64_t step = 1; step <= 3; ++step) x = static_cast<float>(step), runs.save(step, s);
+    if (three.rank() == 0) support::write_bytes(runs.path_of(3), "no checkpoint");
+    if (three.rank() == 1) disk.code = EIO;
+    MPI_Barrier(*three);
+    const auto taken = runs.restore_latest(s);
+    BOOST_REQUIRE(taken);
+    BOOST_TEST((taken->step == 1 && x == 1));
+    BOOST_REQUIRE(taken->rejected.size() == 2u);
+    require_all(taken->rejected[0].reason, "rank 0: ", runs.path_of(3));
+    require_all(taken->rejected[1].reason, "rank 1: ", runs.path_of(2), "cannot read: Input/output error");
+    if (three.rank() == 1) disk.code = EACCES;  // which says nothing of the file
+    x = 7;
+    require_all(message_of<io_error>([&] { runs.restore_latest(s); }), "rank 1: ", runs.path_of(2), "cannot read: Permission denied");
+    BOOST_TEST(x == 7);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(errors_of_rank_0_alone_are_those_of_all) {
   const support::shared_folder folder;
   if (const first_ranks three(3); three) {

@@ -1,9 +1,12 @@
 #include <holdfast/mpi/save.hpp>
 
+#include <map>
 #include <numeric>
+#include <optional>
 
 #include "../checkpoint/fake_devices.hpp"
 #include "../io/faulty_storage.hpp"
+#include "../io/gated_storage.hpp"
 #include "ranks.hpp"
 
 using namespace holdfast;
@@ -59,6 +62,11 @@ BOOST_AUTO_TEST_CASE(ranks_that_disagree_are_named_with_the_first_difference) {
   };
   both(refused([&](state& s, int rank) { rank == 2 ? s.bind("w", more) : s.bind("w", w); }), "rank 2: ", "/w", "expected float32[12]", "found float32[13]");
   both(refused([&](state& s, int rank) { rank == 1 ? s.bind("x", y) : s.bind("x", x); }), "rank 1: ", "/x", "expected float32[]", "found float64[]");
+  std::map<std::string, float> map;
+  std::optional<float> none;
+  both(refused([&](state& s, int rank) { rank == 1 ? s.bind("x", map) : s.bind("x", x); }), "rank 1: ", "/x", "found a container");
+  both(refused([&](state& s, int rank) { rank == 1 ? s.bind("x", none) : s.bind("x", x); }), "rank 1: ", "/x", "found nothing (an empty optional or null pointer)");
+  both(refused([&](state& s, int rank) { s.bind("w", w); rank == 1 ? s.bind("z", w) : s.bind("z", more); }), "rank 1: ", "/z", "expected float32[13]", "found a second name of /w");
   both(refused([&](state& s, int rank) { s.bind("w", w); if (rank == 3) s.bind("a", x); }), "rank 3: ", "/a", "expected nothing bound");
   both(refused([&](state& s, int rank) { s.bind("w", w); if (rank != 3) s.bind("z", x); }), "rank 3: ", "/z", "found nothing bound");
   both(refused([&](state& s, int rank) { rank == 0 ? s.bind("w", w) : s.bind("w", sharded(w, {48}, {12 * rank})); }), "rank 1: ", "/w", "float32[48] in shards");
@@ -302,6 +310,26 @@ BOOST_AUTO_TEST_CASE(in_the_background_the_state_is_as_of_the_call) {
     saver.close();
     saver.save(folder / "a.h5", t.bound);
     BOOST_TEST(support::names_in(folder.path()).size() == 1u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_a_save_beside_another_does_is_decided_by_all) {
+  const support::shared_folder folder;
+  if (const first_ranks three(3); three) {
+    float x = 1;
+    state s;
+    s.bind("x", x);
+    support::gated_storage storage;
+    if (three.rank() != 0) storage.open_gate();  // rank 0 alone is not done
+    mpi::saver saver(*three);
+    auto first = saver.save_async(folder / "1.h5", s, {.storage = &storage});
+    BOOST_TEST(saver.save_async(folder / "2.h5", s, {}, {}, when_busy::skip).skipped());
+    require_all(message_of<error>([&] { saver.save_async(folder / "3.h5", s, {}, {}, when_busy::error); }), "3.h5", "still being written");
+    storage.open_gate();
+    saver.save_async(folder / "4.h5", s).wait();
+    first.wait();
+    saver.close();
+    BOOST_TEST((support::names_in(folder.path()) == std::vector<std::string>{"1.h5", "4.h5"}));
   }
 }
 

@@ -54,6 +54,10 @@ int renameat2(int from, const char* a, int to, const char* b, unsigned flags) no
 int rename(const char* a, const char* b) noexcept { return call<int>("rename", a, b); }
 int unlink(const char* path) noexcept { return call<int>("unlink", path); }
 int flock(int fd, int what) noexcept { return call<int>("flock", fd, what); }
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument) noexcept {  // which returns the errno
+  if (due("pthread_create") && current.how == way::fail) return current.code;
+  return next<int(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create")(thread, attributes, run, argument);
+}
 int fstat64(int fd, struct stat64* s) noexcept { return call<int>("fstat64", fd, s); }
 
 }  // extern "C"

@@ -1,5 +1,5 @@
 #pragma once
-/// Faults below the library: the system calls it makes and the allocations, of which the k-th from now fails. This program's
+/// Faults below the library: the system calls it makes, threads it starts and allocations, of which the k-th from now fails. This program's
 /// own definitions of the C functions stand in front of libc's (as LD_PRELOAD would put them), so everything above is real.
 #include <atomic>
 #include <cerrno>
@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>

@@ -43,7 +43,7 @@ constexpr std::uint32_t encode_narrow(float value, narrow_format f) {
   return sign | (result >= infinity ? infinity : static_cast<std::uint32_t>(result));
 }
 
-/// Exact: every value of a narrow format is a float.
+/// Exact, for formats whose exponent has at most 5 bits.
 constexpr float decode_narrow(std::uint32_t code, narrow_format f) {
   const std::uint32_t top = (1u << f.exponent_bits) - 1;
   const std::uint32_t fraction = (1u << f.mantissa_bits) - 1;
@@ -55,17 +55,14 @@ constexpr float decode_narrow(std::uint32_t code, narrow_format f) {
     return std::bit_cast<float>(sign | 0x7f800000u | mantissa << (23 - f.mantissa_bits));
   }
   const int bias = (1 << (f.exponent_bits - 1)) - 1;
-  // 2^(e - bias - mantissa_bits), built from its bits: the smallest is far inside the range of a float but for
-  // bfloat16's subnormals, whose unit 2^-133 is itself a subnormal float.
+  // The power of two is built from its bits: of these formats it is a normal float.
   const int scale = (exponent == 0 ? 1 : static_cast<int>(exponent)) - bias - f.mantissa_bits;
   const auto whole = static_cast<float>(exponent == 0 ? mantissa : mantissa | 1u << f.mantissa_bits);
-  const auto power = [](int e) { return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23); };
-  const float value = scale >= -126 ? (scale > 127 ? whole * power(127) * power(scale - 127) : whole * power(scale))
-                                    : whole * power(scale + 24) * power(-24);
+  const float value = whole * std::bit_cast<float>(static_cast<std::uint32_t>(scale + 127) << 23);
   return sign ? -value : value;
 }
 
-inline constexpr narrow_format half_format{5, 10}, brain_format{8, 7}, e4m3fn_format{4, 3, true}, e5m2_format{5, 2};
+inline constexpr narrow_format half_format{5, 10}, e4m3fn_format{4, 3, true}, e5m2_format{5, 2};
 
 }  // namespace holdfast::detail
 

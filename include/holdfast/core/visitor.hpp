@@ -242,7 +242,7 @@ class visitor {
   /// Keeps an object alive for as long as this pass over the state may refer to it.
   void keep(std::shared_ptr<void> object) { pass_.keep(std::move(object)); }
 
-  /// Reports, while a restore is planned, that the file does not fit here.
+  /// Reports, while a restore is planned, that the file does not fit here. What loads `at_once` ends there.
   void problem(std::string expected, std::string found, std::string advice = {}) {
     pass_.problem(path_, std::move(expected), std::move(found), std::move(advice));
   }
@@ -333,7 +333,7 @@ class visitor {
         if (std::shared_ptr<void>* first = pass_.made(path_, &detail::type_tag<T>)) {
           if (*first != nullptr) {
             pointer = std::static_pointer_cast<T>(*first);
-            return;
+            return accept();
           }
           if constexpr (std::default_initializable<T>)
             if (pointer == nullptr) pointer = std::make_shared<T>();

@@ -86,8 +86,10 @@ class basic_checkpoint_directory {
       for (auto step = all.rbegin(); step != all.rend(); ++step) {
         attempt tried = attempt_on(*step, bound, options, otherwise);
         detail::agree(world_, tried.error);
-        if (const auto why = detail::first_error(world_, tried.reason)) {
-          rejected.push_back({path_of(*step), why->text});
+        try {
+          detail::agree(world_, tried.reason);
+        } catch (const error& why) {
+          rejected.push_back({path_of(*step), why.what()});
           all_there = !world_.any(tried.gone) && all_there;
           continue;
         }

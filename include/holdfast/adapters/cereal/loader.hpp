@@ -47,9 +47,7 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
     require(scope_.v);
   }
 
-  /// On, it takes what cereal says of a polymorphic object: the pointer that it fills, unless the program's own object `live` has
-  /// the type of the file's and can be restored where it is.
-  bool polymorphic = false;
+  /// The program's own object, which is restored where it is if it has the type of the file's.
   std::shared_ptr<void> live;
   std::type_index live_type = typeid(void);
   bool restored_in_place = false;
@@ -58,10 +56,10 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
   template <class T>
   void one(T& part) { named(scope_.numbered(), part); }
   template <class T>
-  void one(cereal::NameValuePair<T>& pair) {
-    if (polymorphic) pointee(pair.value);
-    else named(scope_.named(pair.name), pair.value);
-  }
+  void one(cereal::NameValuePair<T>& pair) { named(scope_.named(pair.name), pair.value); }
+  /// A pointer that is to get what the current path holds.
+  template <class T>
+  void one(cereal::NameValuePair<cereal::memory_detail::PtrWrapper<T>>& pair) { pointee(pair.value); }
   template <class T>
   void one(cereal::SizeTag<T>& tag) {
     const std::string name = scope_.named(cereal_size_name);
@@ -98,8 +96,6 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
   void named(const std::string& name, cereal::base_class<T>& part) { named(name, *part.base_ptr); }
   template <class T>
   void named(const std::string& name, cereal::virtual_base_class<T>& part) { named(name, *part.base_ptr); }
-  template <class T>
-  void named(const std::string& name, cereal::memory_detail::PtrWrapper<T>& wrapper) { named(name, wrapper.ptr); }
   template <class A, class T>
   void named(const std::string&, cereal::memory_detail::LoadAndConstructLoadWrapper<A, T>& made) { made.CEREAL_SERIALIZE_FUNCTION_NAME(*this); }
   template <class K, class V>
@@ -114,8 +110,6 @@ class cereal_loader : public cereal::InputArchive<cereal_loader, cereal::AllowEm
     scope_.v.note<cereal_pass>().deferred.push_back([v = scope_.v.below(name), part]() mutable { v.here(part.value); });
   }
 
-  template <class T>
-  void pointee(T&) {}
   template <class T>
   void pointee(cereal::memory_detail::PtrWrapper<T>& wrapper);
 

@@ -210,9 +210,8 @@ void cereal_loader::pointee(cereal::memory_detail::PtrWrapper<T>& wrapper) {
 template <class T>
 std::shared_ptr<T> cereal_cast(const cereal_pass::made_object& from, visitor& v) {
   if (from.type == typeid(T)) return std::static_pointer_cast<T>(from.object);
-  const auto& casts = cereal::detail::PolymorphicCasters::lookup(typeid(T), from.type, [&] {
+  const auto& casts = cereal::detail::PolymorphicCasters::lookup(typeid(T), from.type, [&] {  // which must not return
     v.problem("a pointer to " + cereal::util::demangledName<T>(), "an object of " + cereal::util::demangle(from.type.name()), "register their relation with CEREAL_REGISTER_POLYMORPHIC_RELATION");
-    throw error("/" + v.path() + ": types without a relation");
   });
   std::shared_ptr<void> object = from.object;
   for (auto cast = casts.rbegin(); cast != casts.rend(); ++cast) object = (*cast)->upcast(object);
@@ -284,7 +283,6 @@ void cereal_load_pointer(Pointer& pointer, std::type_identity<T>, visitor& v) {
       archive.live_type = of.second;
     }
   }
-  archive.polymorphic = true;
   const auto load = [&](auto& into) { archive(cereal::make_nvp("ptr_wrapper", cereal::memory_detail::make_ptr_wrapper(into))); };
   std::string type;
   if (!cereal_text(v, cereal_type_name, type) || cereal_is_named<T>(type)) {

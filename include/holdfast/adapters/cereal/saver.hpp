@@ -77,7 +77,7 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
     scope_.v.set_transient(outer);
   }
 
-  /// On, it takes what cereal says of a polymorphic object: the name of its type, and the object.
+  /// On, of what cereal says of a polymorphic object's type it takes the name, and not the number.
   bool polymorphic = false;
 
  private:
@@ -85,10 +85,14 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
   void one(const T& part) { named(scope_.numbered(), part); }
   template <class T>
   void one(const cereal::NameValuePair<T>& pair) {
-    using value = std::remove_cvref_t<decltype(pair.value)>;
-    if (!polymorphic) named(scope_.named(pair.name), pair.value);
-    else if constexpr (std::is_same_v<value, std::string>) decides(cereal_type_name, pair.value);
-    else pointee(pair.value);
+    if (!polymorphic) return named(scope_.named(pair.name), pair.value);
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(pair.value)>, std::string>) decides(cereal_type_name, pair.value);
+  }
+  /// What a pointer points to, as what the current path holds.
+  template <class T>
+  void one(const cereal::NameValuePair<cereal::memory_detail::PtrWrapper<T>>& pair) {
+    using type = std::remove_cvref_t<decltype(*pair.value.ptr)>;
+    if (!differs_) scope_.v.here(const_cast<type&>(*pair.value.ptr));
   }
   template <class T>
   void one(const cereal::SizeTag<T>& tag) { decides(cereal_size_name, static_cast<std::uint64_t>(tag.size)); }
@@ -115,8 +119,6 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
   void named(const std::string& name, const cereal::base_class<T>& part) { named(name, *part.base_ptr); }
   template <class T>
   void named(const std::string& name, const cereal::virtual_base_class<T>& part) { named(name, *part.base_ptr); }
-  template <class T>
-  void named(const std::string& name, const cereal::memory_detail::PtrWrapper<T>& wrapper) { named(name, wrapper.ptr); }
   template <class K, class V>
   void named(const std::string& name, const cereal::MapItem<K, V>& item) {
     if (differs_) return;
@@ -154,14 +156,6 @@ class cereal_saver : public cereal::OutputArchive<cereal_saver, cereal::AllowEmp
     if constexpr (element<T>) same = std::equal(bytes(found).begin(), bytes(found).end(), bytes(variable).begin());
     else same = found == variable;
     if (!same) scope_.v.doubt();
-  }
-
-  template <class T>
-  void pointee(const T&) {}  // what cereal numbers types by
-  template <class T>
-  void pointee(const cereal::memory_detail::PtrWrapper<T>& wrapper) {
-    using type = std::remove_cvref_t<decltype(*wrapper.ptr)>;
-    if (!differs_) scope_.v.here(const_cast<type&>(*wrapper.ptr));
   }
 
   template <class V>
