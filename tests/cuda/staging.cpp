@@ -350,7 +350,7 @@ BOOST_AUTO_TEST_CASE(a_copy_that_fails_later_is_an_error_of_the_save) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_restore_page_locks_no_more_than_its_threads_use) {
+BOOST_AUTO_TEST_CASE(a_restore_page_locks_no_more_than_its_threads_use_and_uses_it_again) {
   const support::folder folder;
   static std::size_t locked = 0;
   struct counting final : cuda_test::altered_staging {
@@ -362,13 +362,14 @@ BOOST_AUTO_TEST_CASE(a_restore_page_locks_no_more_than_its_threads_use) {
   const cuda_test::altered_engine engine([] { return std::make_unique<counting>(); });
   const std::size_t slot = std::size_t{2} << 20, slots = 2 * holdfast::detail::memory_threads() + 2;
   for (const std::size_t elements : {std::size_t{10}, std::size_t{1'000'000}, std::size_t{20'000'000}}) {
-    cuda_sim::reset({.devices = 2});
+    cuda_sim::reset({.devices = 2, .schedule = cuda_sim::schedule::lazy});
     trainer t(elements, 0);
     t.step();
     holdfast::save(folder / "a.h5", t.state);
     locked = 0;
     holdfast::restore(folder / "a.h5", t.state);
     BOOST_TEST(t.holds(1));
+    BOOST_TEST(joined(cuda_sim::violations()) == "");
     BOOST_TEST(locked > 0u);
     BOOST_TEST(locked <= std::min(slots, 2 * (elements * 6 / slot + 2) + 2) * slot);
   }
