@@ -1,7 +1,7 @@
 // What saving from a GPU and restoring to it costs beside the machine's own limits: a bare copy through page-locked memory, the file alone.
 // Prints a Markdown table, and JSON with --json. Exits with 77 where there is no GPU.
 //
-//   gpu_benchmark [--gib N] [--rounds N] [--folder DIR] [--json FILE]
+//   gpu_benchmark [--gib N] [--rounds N] [--folder DIR] [--json FILE] [--only restore]
 //
 // Times are medians over the rounds. A ratio is the time over that of what it is held against.
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -37,7 +38,7 @@ using buffer = holdfast::cuda::buffer<float>;
 struct options {
   double gib = 2;
   int rounds = 5;
-  std::string folder = ".", json{};
+  std::string folder = ".", json{}, only{};
 };
 
 void good(cudaError_t result, const char* doing) {
@@ -169,7 +170,7 @@ class benchmark {
     const auto large = std::max<std::size_t>(static_cast<std::size_t>(options_.gib * 32), 1);
     states("tensors of 32 MiB", large, elements);
     states("tensors of 16 KiB", std::max<std::size_t>(large * 256, 1), 4096);
-    page_locking();
+    if (options_.only.empty()) page_locking();
     return rows_;
   }
 
@@ -195,9 +196,10 @@ class benchmark {
     add({of + ": bare copy from the GPU, page-locked", down, bytes});
     add({of + ": bare copy to the GPU, page-locked", up, bytes});
 
-    async(of, there, bytes, down);
-    const double file = host_file(of, count, elements, bytes);
-    sync(of, there, bytes, down, file);
+    if (options_.only.empty()) {
+      async(of, there, bytes, down);
+      sync(of, there, bytes, down, host_file(of, count, elements, bytes));
+    }
     restore(of, there, bytes, up);
   }
 
@@ -251,6 +253,9 @@ class benchmark {
 
   void restore(const std::string& of, tensors& there, double bytes, double up) {
     holdfast::save(file_, there.state);
+    read_file(file_);
+    add({of + ": restore, in the page cache, the first call", seconds_of([&] { holdfast::restore(file_, there.state); }), bytes});
+    parts_of_a_restore(of, there, bytes);
     for (const bool cold : {false, true}) {
       const auto prepare = [&] {
         if (cold) forget(file_);
@@ -269,6 +274,73 @@ class benchmark {
       add({of + ": file read by all threads, " + cache, read, bytes});
       add({of + ": restore, " + cache, seconds, bytes, "the slower of the read and the copy", std::max(read, up), 1.2});
     }
+  }
+
+  /// Where the time of a restore from the page cache goes: its parts alone and together, one after the other in each round.
+  void parts_of_a_restore(const std::string& of, tensors& there, double bytes) {
+    namespace parts = holdfast::detail;
+    const unsigned threads = parts::memory_threads();
+    const std::size_t slot_bytes = std::size_t{2} << 20, slots = 2 * threads + 2;
+    const registered whole(there.bytes);
+    std::memset(whole.data(), 1, there.bytes);
+    holdfast::cuda::detail::staging staging;
+    holdfast::io::staging_buffer memory;
+    parts::device_slots kept(staging, memory, slot_bytes, slots);
+    const auto from = parts::open_to_restore(file_, {});
+    const holdfast::io::file& file = *from->contiguous();
+    std::vector<holdfast::tensor_view> targets;
+    for (const auto& t : there.all) targets.push_back(holdfast::traits<buffer>::view(*t));
+    std::vector<parts::transfer> transfers;
+    for (std::size_t i = 0; i < targets.size(); ++i) transfers.push_back({from->find("layers." + std::to_string(i) + "/weight"), &targets[i]});
+
+    const auto read_to_slots = [&](bool digested) {
+      const std::uint64_t size = file.size();
+      parts::parallel(parts::blocks_in(size, slot_bytes), threads, [&](std::size_t i) {
+        const std::span<std::byte> slot = kept.take();
+        const auto piece = slot.first(std::min<std::uint64_t>(slot_bytes, size - i * slot_bytes));
+        file.read_at(i * slot_bytes, piece);
+        if (digested)
+          for (std::size_t at = 0; at < piece.size(); at += parts::digest_block) (void)parts::digest_of(piece.subspan(at, std::min(parts::digest_block, piece.size() - at)), nullptr);
+        kept.send(slot.data(), {});
+      });
+    };
+    const auto transfer = [&](bool verified) {
+      parts::transfers(*from, transfers, verified, &kept).run();
+      staging.wait_for_all();
+    };
+    struct part {
+      const char* what;
+      std::function<void()> work;
+      std::vector<double> seconds{};
+    };
+    std::vector<part> all{
+        {"bare copy to the GPU", {}},
+        {"page-locking the slots and unlocking them",
+         [&] {
+           holdfast::io::staging_buffer fresh;
+           (void)fresh.reserve(slot_bytes * slots);
+           parts::page_lock(staging, fresh);
+         }},
+        {"digests of what is in memory",
+         [&] {
+           parts::parallel(parts::blocks_in(there.bytes, parts::digest_block), threads, [&](std::size_t i) {
+             const std::size_t at = i * parts::digest_block;
+             (void)parts::digest_of({whole.data() + at, std::min<std::size_t>(parts::digest_block, there.bytes - at)}, nullptr);
+           });
+         }},
+        {"file read to page-locked slots", [&] { read_to_slots(false); }},
+        {"file read to page-locked slots, digested", [&] { read_to_slots(true); }},
+        {"the same slots sent, not digested", [&] { transfer(false); }},
+        {"the same slots sent, digested", [&] { transfer(true); }},
+        {"restore, not verified", [&] { holdfast::restore(file_, there.state, {.verify = holdfast::verify::off}); }},
+        {"restore", [&] { holdfast::restore(file_, there.state); }},
+    };
+    for (int round = 0; round < options_.rounds; ++round)
+      for (part& p : all) {
+        good(cudaDeviceSynchronize(), "waiting");
+        p.seconds.push_back(p.work ? seconds_of(p.work) : copy_all(there, whole, cudaMemcpyHostToDevice, stream_));
+      }
+    for (const part& p : all) add({of + ": parts of a warm restore: " + p.what, median(p.seconds), bytes, "bare copy to the GPU, in turn", median(all[0].seconds)});
   }
 
   void page_locking() {
@@ -333,13 +405,15 @@ options parse(int argc, char** argv) {
   options o;
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    if (i + 1 == argc) throw std::runtime_error(name + ": expected [--gib N] [--rounds N] [--folder DIR] [--json FILE]");
+    const std::string expected = ": expected [--gib N] [--rounds N] [--folder DIR] [--json FILE] [--only restore]";
+    if (i + 1 == argc) throw std::runtime_error(name + expected);
     const std::string value = argv[++i];
     if (name == "--gib") o.gib = std::stod(value);
     else if (name == "--rounds") o.rounds = std::stoi(value);
     else if (name == "--folder") o.folder = value;
     else if (name == "--json") o.json = value;
-    else throw std::runtime_error(name + ": expected [--gib N] [--rounds N] [--folder DIR] [--json FILE]");
+    else if (name == "--only" && value == "restore") o.only = value;
+    else throw std::runtime_error(name + expected);
   }
   if (!(o.gib > 0) || o.rounds < 1) throw std::runtime_error("--gib and --rounds: expected positive numbers");
   return o;

@@ -53,12 +53,34 @@ BOOST_AUTO_TEST_CASE(memory_comes_and_goes_with_the_object) {
     BOOST_TEST((a.space() == gpu(0) && a.size() == 5 && a.data() != before));
     a.resize({0});
     BOOST_TEST((a.data() == nullptr));
+    const cuda_test::stream own(0);
+    buffer e({4}, own);
+    buffer f = std::move(e);
+    BOOST_TEST((f.stream() == own));
+    f.place(gpu(1));
+    BOOST_TEST((f.stream() == nullptr));
   }
   BOOST_TEST(joined(cuda_sim::leaks()) == "");
   BOOST_TEST(joined(cuda_sim::violations()) == "");
   int current = -1;
   cuda_test::require(cudaGetDevice(&current));
   BOOST_TEST(current == 0);
+}
+
+BOOST_AUTO_TEST_CASE(it_is_freed_after_its_devices_work_whichever_device_is_current) {
+  for (const int current : {0, 1}) {
+    cuda_sim::reset({.devices = 2, .schedule = cuda_sim::schedule::lazy});
+    cuda_test::require(cudaSetDevice(current));
+    {
+      const buffer b({1000}, gpu(1 - current));
+      const holdfast::cuda::detail::on_device here(1 - current);  // ends before the buffer
+      cuda_test::require(cuda_sim::launch(nullptr, {}, {{b.data(), 4000}}, [](const auto&, const auto& to) { std::memset(to[0], 1, 4000); }));
+    }
+    BOOST_TEST(holdfast::cuda::detail::current_device() == current);
+    cuda_sim::run_enqueued();
+    BOOST_TEST(joined(cuda_sim::violations()) == "");
+    BOOST_TEST(joined(cuda_sim::leaks()) == "");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(in_host_memory_it_calls_no_cuda) {

@@ -100,7 +100,9 @@ struct trainer {
 };
 
 /// Random schedules that a test tries: fewer where a sanitizer makes each take five times as long.
-#ifdef HOLDFAST_TEST_SANITIZED
+#if defined(__SANITIZE_THREAD__)
+inline constexpr std::size_t most_seeds = 2;
+#elif defined(HOLDFAST_TEST_SANITIZED)
 inline constexpr std::size_t most_seeds = 10;
 #else
 inline constexpr std::size_t most_seeds = 50;

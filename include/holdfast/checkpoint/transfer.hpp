@@ -50,7 +50,6 @@ class basic_transfers {
   basic_transfers(const hdf5::reader& from, std::vector<transfer> all, bool verified, basic_device_slots<X>* slots = nullptr)
       : from_(from), raw_(from.contiguous()), verified_(verified), block_(from.digest_block()), slots_(slots), items_(std::make_unique<item[]>(all.size())) {
     sort(all, [](const transfer& a, const transfer& b) { return a.source->offset < b.source->offset; });
-    const std::uint64_t range = range_bytes(block_);
     std::uint64_t begin = 0, end = 0, most = 0;
     bool grows = false;  // whether the last job is a run that may take more
     for (std::size_t n = 0; n < all.size(); ++n) {
@@ -60,6 +59,7 @@ class basic_transfers {
         items_[n].blocks.resize(blocks_in(e.bytes, block_));
         items_[n].apart = all[n].part != nullptr && (from.verifies_blocks() || !verified);
         const std::size_t before = jobs_.size();
+        const std::uint64_t range = range_bytes(block_, to_device(all[n]));
         for (std::uint64_t at = 0; at < e.bytes; at += range)
           if (touches(items_[n], at, range)) jobs_.push_back({n, n + 1, at, std::min(range, e.bytes - at)});
         items_[n].left = jobs_.size() - before;
@@ -90,19 +90,27 @@ class basic_transfers {
     });
   }
 
-  /// The most that one job reads, if no tensor has more than `largest` bytes: what a slot must hold.
-  static std::uint64_t scratch_bytes(std::uint64_t largest, std::uint64_t block) {
-    return (std::max(std::min(range_bytes(block), largest), most_run_to_device) + io::page_bytes - 1) / io::page_bytes * io::page_bytes;
-  }
+  /// What slots are needed by tensors that go to devices.
+  struct slot_needs {
+    std::uint64_t bytes = most_run_to_device;  ///< of each: the most that one job reads
+    std::size_t jobs = 0;                      ///< no more of them are at work at once
+    void add(const entry& e, std::uint64_t block) {
+      const std::uint64_t range = range_bytes(block, true);
+      bytes = std::max(bytes, (std::min(range, e.bytes) + io::page_bytes - 1) / io::page_bytes * io::page_bytes);
+      jobs += blocks_in(e.bytes, range);
+    }
+  };
 
   /// Tensors that were read whole, and verified if they were to be.
   std::size_t done() const noexcept { return done_; }
 
  private:
-  static constexpr std::uint64_t most_range = std::uint64_t{4} << 20, most_run = std::uint64_t{256} << 10, most_run_to_device = std::uint64_t{1} << 20, most_gap = std::uint64_t{16} << 10;
+  // A GPU's link is as fast with smaller ranges, and page-locking slots for them is a good part of a restore.
+  static constexpr std::uint64_t most_range = std::uint64_t{4} << 20, most_range_to_device = std::uint64_t{2} << 20;
+  static constexpr std::uint64_t most_run = std::uint64_t{256} << 10, most_run_to_device = std::uint64_t{1} << 20, most_gap = std::uint64_t{16} << 10;
   static constexpr std::size_t ahead = 4;
 
-  static std::uint64_t range_bytes(std::uint64_t block) { return std::max(most_range / block, std::uint64_t{1}) * block; }
+  static std::uint64_t range_bytes(std::uint64_t block, bool for_device) { return std::max((for_device ? most_range_to_device : most_range) / block, std::uint64_t{1}) * block; }
 
   struct item {
     transfer of{};
@@ -279,12 +287,12 @@ class basic_device_targets {
   /// Puts stand-ins in place of strided targets. What is copied comes after all that the program's streams were given.
   void meet(std::vector<transfer>& all, std::uint64_t block) {
     std::size_t strided = 0;
-    std::uint64_t largest = 0;
+    typename basic_transfers<X>::slot_needs needs;
     for (const transfer& t : all) {
-      largest = std::max(largest, t.source->bytes);
-      if (t.target == nullptr) continue;
+      if (t.target == nullptr || !on_device(*t.target)) continue;
       streams_.add(*t.target);
-      strided += on_device(*t.target) && !t.target->contiguous();
+      if (t.target->contiguous()) needs.add(*t.source, block);
+      else ++strided;
     }
     if (streams_.empty()) return;
     staging_ = registered_engine()->staging();
@@ -295,7 +303,7 @@ class basic_device_targets {
       stand_ins_.push_back(fetch<X>(*staging_, *t.target));
       t.target = &stand_ins_.back().view;
     }
-    slots_.emplace(*staging_, memory_, basic_transfers<X>::scratch_bytes(largest, block), 2 * memory_threads() + 2);
+    slots_.emplace(*staging_, memory_, needs.bytes, 2 * std::min<std::size_t>(memory_threads(), needs.jobs) + 2);
   }
 
   basic_device_slots<X>* slots() { return slots_ ? &*slots_ : nullptr; }
@@ -305,7 +313,6 @@ class basic_device_targets {
     if (staging_ == nullptr) return;
     for (const auto& s : stand_ins_) staging_->wait(staging_->to_device({&s.copy, 1}));
     staging_->wait_for_all();
-    streams_.wait_for(*staging_);
   }
 
   /// Compares what arrived with the digests of the file. Throws `integrity_error`.
