@@ -130,7 +130,7 @@ class content {
         holdfast::tensor_view& view = tensors_[{from, data_path(*e)}];
         std::byte* const at = e->bytes == 0 ? &nothing_ : map ? const_cast<std::byte*>(map.get()) + e->offset
                                                               : next;
-        view = {at, e->dtype, e->shape};
+        view = holdfast::tensor_view(at, e->dtype, e->shape).saved_as_in(e->place);
         if (map) {
           reads.push_back({e, nullptr});
           continue;

@@ -150,6 +150,7 @@ nlohmann::ordered_json kind_json(const holdfast::hdf5::reader& in, const holdfas
     j["dtype"] = name(e.dtype);
     j["shape"] = std::vector<std::int64_t>(e.shape.begin(), e.shape.end());
     j["bytes"] = e.bytes;
+    if (e.place != holdfast::host) j["saved_from"] = holdfast::name(e.place);
   }
   return j;
 }

@@ -50,6 +50,46 @@ class Command(programs.Case):
         path.write_bytes(data)
         return path
 
+    def forged(self, what):
+        """The tiny file, of which the index says something else, with digests that are right."""
+        import xxhash
+        data = bytearray(self.tiny.read_bytes())
+        size, index, names = len(data), int.from_bytes(data[-192 + 24:-192 + 32], "little"), len("countmodel/tiedmodel/weightmodel/weightname")
+        digest = lambda content: xxhash.xxh3_128_digest(bytes(content))
+        begin_of_names = size - 192 - 16 - names
+        if what == "offset":  # the number and the name change places
+            count, name = index, index + 3 * 96
+            self.assertEqual(data[count + 12], 0)
+            old, new = int.from_bytes(data[count + 16:count + 24], "little"), 4200
+            data[new:new + 8] = data[old:old + 8]
+            data[count + 16:count + 24] = new.to_bytes(8, "little")
+        elif what == "place":
+            data[index + 2 * 96 + 64:index + 2 * 96 + 72] = bytes([1, 0, 0, 0, 1, 0, 0, 0])
+        elif what == "name":
+            data[begin_of_names:begin_of_names + 5] = b"cound"
+        else:
+            at = data.index(b"  count\n")
+            data[at - 1] ^= 1
+        # Metadata: all before the index that belongs to no tensor.
+        end, tensors = index, []
+        for i in range(4):
+            record = data[index + 96 * i:index + 96 * (i + 1)]
+            if record[12] == 0:
+                tensors.append((int.from_bytes(record[16:24], "little"), int.from_bytes(record[24:32], "little")))
+        rest, at = bytearray(), 0
+        for offset, count in sorted(tensors):
+            rest += data[at:offset]
+            at = offset + count
+        rest += data[at:end]
+        index_digest = digest(data[index:size - 192 - 16])
+        data[size - 192 - 16:size - 192] = index_digest
+        data[-192 + 88:-192 + 104] = index_digest
+        data[-192 + 104:-192 + 120] = digest(rest)
+        data[-16:] = digest(data[-192:-16])
+        path = self.folder / f"forged_{what}.h5"
+        path.write_bytes(data)
+        return path
+
     def refused(self, *arguments, expect=2):
         """The one line that it says when it cannot."""
         error = holdfast(*arguments, expect=expect)
@@ -194,43 +234,6 @@ class Verify(Command):
             with self.subTest(what):
                 self.assertIn({"offset": "its bytes at", "name": "nothing of that name", "digests": "/holdfast/digests"}[what],
                               self.refused("verify", self.forged(what), expect=1))
-
-    def forged(self, what):
-        import xxhash
-        data = bytearray(self.tiny.read_bytes())
-        size, index, names = len(data), int.from_bytes(data[-192 + 24:-192 + 32], "little"), len("countmodel/tiedmodel/weightmodel/weightname")
-        digest = lambda content: xxhash.xxh3_128_digest(bytes(content))
-        begin_of_names = size - 192 - 16 - names
-        if what == "offset":  # the number and the name change places
-            count, name = index, index + 3 * 96
-            self.assertEqual(data[count + 12], 0)
-            old, new = int.from_bytes(data[count + 16:count + 24], "little"), 4200
-            data[new:new + 8] = data[old:old + 8]
-            data[count + 16:count + 24] = new.to_bytes(8, "little")
-        elif what == "name":
-            data[begin_of_names:begin_of_names + 5] = b"cound"
-        else:
-            at = data.index(b"  count\n")
-            data[at - 1] ^= 1
-        # Metadata: all before the index that belongs to no tensor.
-        end, tensors = index, []
-        for i in range(4):
-            record = data[index + 96 * i:index + 96 * (i + 1)]
-            if record[12] == 0:
-                tensors.append((int.from_bytes(record[16:24], "little"), int.from_bytes(record[24:32], "little")))
-        rest, at = bytearray(), 0
-        for offset, count in sorted(tensors):
-            rest += data[at:offset]
-            at = offset + count
-        rest += data[at:end]
-        index_digest = digest(data[index:size - 192 - 16])
-        data[size - 192 - 16:size - 192] = index_digest
-        data[-192 + 88:-192 + 104] = index_digest
-        data[-192 + 104:-192 + 120] = digest(rest)
-        data[-16:] = digest(data[-192:-16])
-        path = self.folder / f"forged_{what}.h5"
-        path.write_bytes(data)
-        return path
 
 
 class Diff(Command):
@@ -647,6 +650,24 @@ class Written(Command):
         for files in (one, self.tiny), (self.tiny, one):
             holdfast("merge", *files, "-o", merged, "--force")
             self.same(self.tiny, merged)
+
+    def test_where_a_tensor_lived_is_kept(self):
+        placed, copy, model, rest, key = self.forged("place"), self.new("copy.h5"), self.new("model.h5"), self.new("rest.h5"), self.new("key")
+        def lived(*arguments):
+            return {e["path"]: e["saved_from"] for e in json.loads(holdfast("ls", "--json", *arguments))["entries"] if "saved_from" in e}
+        everywhere = {"/model/weight": "gpu(1)", "/model/tied": "gpu(1)"}
+        self.assertEqual((lived(placed), lived(self.tiny)), (everywhere, {}))
+        holdfast("extract", placed, copy)
+        self.assertEqual(copy.read_bytes(), placed.read_bytes())
+        holdfast("extract", placed, model, "--only", "model/weight", "--rename", "model/weight", "w")
+        self.assertEqual(lived(model), {"/w": "gpu(1)"})
+        holdfast("extract", placed, model, "--force", "--only", "model")
+        holdfast("extract", placed, rest, "--except", "model")
+        holdfast("merge", model, rest, "-o", copy, "--force")
+        self.assertEqual(copy.read_bytes(), placed.read_bytes())
+        key.write_bytes(b"0123456789abcdef")
+        holdfast("seal", copy, "--key-file", key)
+        self.assertEqual(lived(copy, "--key-file", key), everywhere)
 
     def test_merge_with_clashes(self):
         other, merged, array = self.new("other.h5"), self.new("merged.h5"), self.new("count.npz")
