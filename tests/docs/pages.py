@@ -42,10 +42,10 @@ SHOWN = {
 }
 
 
-def lacking(command):
-    """What only some machines have: the command is not run on others."""
+def lacking(command, block):
+    """What not every machine or build has: the command, or all of its block, is not run on others."""
     return (("mpicxx" in command and not shutil.which("mpicxx")) or ("-lcudart" in command and not pathlib.Path("/usr/local/cuda/lib64/libcudart.so").exists())
-            or ("build/examples/" in command and not (BUILD / "examples/digits_sgd").exists()))
+            or (any("build/examples/" in other for other in block) and not (BUILD / "examples/digits_sgd").exists()))
 
 
 class Pages(programs.Case):
@@ -75,7 +75,7 @@ class Pages(programs.Case):
             all_commands = [blocks.commands(m[3]) for m in blocks.BLOCK.finditer(text) if m[2] == "sh"]
             shown = ""
             for commands in sorted(all_commands, key=lambda commands: "sudo" not in "".join(commands)):  # what is installed is there for all others
-                to_follow = [c for c in commands if not blocks.not_followed(c) and not lacking(c)]
+                to_follow = [c for c in commands if not blocks.not_followed(c) and not lacking(c, commands)]
                 with self.subTest(page=name, commands=to_follow):
                     clone = self.clone_of_reader(text) if to_follow else None
                     for command in to_follow:
