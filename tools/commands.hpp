@@ -1,5 +1,6 @@
 #pragma once
 /// The commands, each in a file of its name: what the command line gives them. They return the exit status, and throw what stops them.
+/// With a key they read only what was sealed with it, and seal what they write with it.
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include <holdfast/checkpoint/restore_options.hpp>
+#include <holdfast/core/digest.hpp>
 
 namespace tool {
 
@@ -30,6 +32,7 @@ struct ls_options {
   std::vector<std::string> only{};
   bool flat = false, json = false;
   holdfast::trust trust = holdfast::trust::sealed_only;
+  holdfast::seal_key key{};
 };
 int ls(const ls_options& options);
 
@@ -37,12 +40,14 @@ struct show_options {
   std::string file{}, path{};
   bool all = false, json = false;
   holdfast::trust trust = holdfast::trust::sealed_only;
+  holdfast::seal_key key{};
 };
 int show(const show_options& options);
 
 struct verify_options {
   std::vector<std::string> files{};
   bool json = false;
+  holdfast::seal_key key{};
 };
 int verify(const verify_options& options);
 
@@ -52,12 +57,14 @@ struct diff_options {
   double relative = 0;
   bool json = false;
   holdfast::trust trust = holdfast::trust::sealed_only;
+  holdfast::seal_key key{};
 };
 int diff(const diff_options& options);
 
 struct history_options {
   std::string folder{};
   bool higher_is_better = false, verify = false, json = false;
+  holdfast::seal_key key{};
 };
 int history(const history_options& options);
 
@@ -67,6 +74,7 @@ struct report_options {
   std::vector<std::string> curves{}, histograms{};  ///< patterns; without any: the learning rates, some of the weight matrices
   std::size_t most_read = 50;                       ///< checkpoints of which the content is read
   bool higher_is_better = false, force = false;
+  holdfast::seal_key key{};
 };
 int report(const report_options& options);
 
@@ -75,6 +83,7 @@ struct prune_options {
   std::optional<int> keep_last{}, keep_best{};
   std::optional<std::int64_t> keep_every{};
   bool higher_is_better = false, damaged = false, dry_run = false;
+  holdfast::seal_key key{};
 };
 int prune(const prune_options& options);
 
@@ -83,6 +92,7 @@ struct extract_options {
   selection chosen{};
   output how{};
   holdfast::trust trust = holdfast::trust::sealed_only;
+  holdfast::seal_key key{};
 };
 int extract(const extract_options& options);
 
@@ -98,6 +108,7 @@ struct merge_options {
   selection chosen{};
   output how{};
   holdfast::trust trust = holdfast::trust::sealed_only;
+  holdfast::seal_key key{};
 };
 int merge(const merge_options& options);
 
@@ -105,6 +116,7 @@ struct import_options {
   std::string file{}, to{};
   selection chosen{};
   output how{};
+  holdfast::seal_key key{};
 };
 int import_file(const import_options& options);
 
@@ -114,6 +126,7 @@ struct export_options {
   std::vector<std::pair<std::string, std::string>> metadata{};
   bool force = false;
   holdfast::trust trust = holdfast::trust::sealed_only;
+  holdfast::seal_key key{};
 };
 int export_file(const export_options& options);
 
@@ -121,6 +134,7 @@ struct seal_options {
   std::string file{};
   output how{};
   bool drop = false, dry_run = false;
+  holdfast::seal_key key{};
 };
 int seal(const seal_options& options);
 

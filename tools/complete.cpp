@@ -1,6 +1,7 @@
 #include "complete.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <system_error>
@@ -11,9 +12,14 @@ namespace tool {
 
 std::vector<std::string> paths_in(const std::vector<std::string>& words, const std::string& typed) {
   std::error_code none;
-  const auto file = std::find_if(words.begin(), words.end(), [&](const std::string& w) { return !w.starts_with('-') && std::filesystem::exists(w, none); });
+  const auto named = std::find(words.begin(), words.end(), "--key-file");
+  const auto key_file = named == words.end() ? words.end() : named + 1;
+  const auto file = std::find_if(words.begin(), words.end(), [&](const std::string& w) { return !w.starts_with('-') && (key_file == words.end() || &w != &*key_file) && std::filesystem::exists(w, none); });
   if (file == words.end()) return {};
-  const auto in = open(*file, std::find(words.begin(), words.end(), "foreign") != words.end() ? holdfast::trust::foreign : holdfast::trust::sealed_only);
+  const char* const usual = std::getenv(key_variable);
+  const std::string key = key_file != words.end() ? *key_file : usual != nullptr ? usual
+                                                                                 : "";
+  const auto in = open(*file, key.empty() ? nullptr : key_in(key), std::find(words.begin(), words.end(), "foreign") != words.end() ? holdfast::trust::foreign : holdfast::trust::sealed_only);
   const bool slash = typed.starts_with('/');
   std::vector<std::string> found;
   for (const holdfast::entry& e : in->entries()) {

@@ -44,7 +44,7 @@ int diff(const diff_options& options) {
   std::vector<holdfast::tensor_difference> all;
   {
     progress bar("comparing");
-    const auto a = open(options.a, options.trust, &bar.storage()), b = open(options.b, options.trust, &bar.storage());
+    const auto a = open(options.a, options.key, options.trust, &bar.storage()), b = open(options.b, options.key, options.trust, &bar.storage());
     bar.expect(content_bytes(*a) + content_bytes(*b));
     all = holdfast::detail::compare_files(*a, *b);
     for (auto& d : untied(*a, *b, false)) all.push_back(std::move(d));

@@ -19,7 +19,7 @@ namespace tool {
 int export_file(const export_options& options) {
   {
     progress bar("exporting");
-    auto in = open(options.file, options.trust, &bar.storage());
+    auto in = open(options.file, options.key, options.trust, &bar.storage());
     if (options.to.ends_with(".npz")) {
       if (!options.metadata.empty()) throw holdfast::error(options.to + ": an .npz file has no metadata; leave --metadata out, or export safetensors");
       write_npz(options.to, choose(*in, options.chosen), options.force, bar);

@@ -32,14 +32,16 @@ std::vector<checkpoint_info> checkpoints_of_run(const std::string& folder) {
   return all;
 }
 
-void find_damage(std::vector<checkpoint_info>& all, bool content) {
+bool unverifiable(const checkpoint_info& c, const holdfast::seal_key& key) { return !key && seal_of(c.path) == seal_kind::keyed; }
+
+void find_damage(std::vector<checkpoint_info>& all, bool content, const holdfast::seal_key& key) {
   progress bar("verifying");
   for (const checkpoint_info& c : all) bar.expect(content && c.damage.empty() ? c.bytes : 0);
   for (checkpoint_info& c : all) {
     if (!c.damage.empty()) continue;
     try {
-      if (keyed(c.path)) continue;  // who has the key can tell
-      const auto in = open(c.path, holdfast::trust::sealed_only, &bar.storage());
+      if (unverifiable(c, key)) continue;
+      const auto in = open(c.path, key, holdfast::trust::sealed_only, &bar.storage());
       if (content) verify_all(*in);
     } catch (const holdfast::error& e) {
       c.damage = one_line(e);
@@ -54,7 +56,7 @@ std::string reason_alone(const checkpoint_info& c) {
 
 int history(const history_options& options) {
   std::vector<checkpoint_info> all = checkpoints_of_run(options.folder);
-  find_damage(all, options.verify);
+  find_damage(all, options.verify, options.key);
   std::vector<checkpoint_info> whole = all;
   std::erase_if(whole, [](const checkpoint_info& c) { return !c.damage.empty(); });
   std::vector<std::string> notes = holdfast::detail::reasons_to_keep(whole, {.keep_best = 1, .higher_is_better = options.higher_is_better});
@@ -68,7 +70,7 @@ int history(const history_options& options) {
   for (const checkpoint_info& c : all) {
     const bool sound = c.damage.empty();
     std::string note = sound ? notes[i++] : std::string();
-    if (sound && keyed(c.path)) note += note.empty() ? "sealed with a key" : ", sealed with a key";
+    if (sound && unverifiable(c, options.key)) note += note.empty() ? "sealed with a key" : ", sealed with a key";
     rows.push_back({std::to_string(c.step), time_text(c.time, "%Y-%m-%d %H:%M:%S"), readable(c.bytes), c.metric ? number(*c.metric) : "", sound ? note : "damaged: " + reason_alone(c)});
     nlohmann::ordered_json j{{"step", c.step}, {"file", c.path}, {"saved", time_text(c.time, "%Y-%m-%dT%H:%M:%S%z")}, {"bytes", c.bytes}};
     if (c.metric) j["metric"] = *c.metric;

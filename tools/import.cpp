@@ -25,7 +25,7 @@ int import_file(const import_options& options) {
     else if (options.file.ends_with(".npz") || options.file.ends_with(".npy")) in = std::make_unique<holdfast::detail::npz::basic_reader<void>>(std::move(file));
     else throw holdfast::error(options.file + ": expected a file named .safetensors, .npz or .npy; an HDF5 file is taken by holdfast extract --trust foreign");
     std::vector<part> parts = choose(*in, options.chosen);
-    write(options.to, parts, options.how, bar, false);  // there are no digests
+    write(options.to, parts, options.how, options.key, bar, false);  // there are no digests
     paths = parts.size();
   }
   print(fmt::format("{}: {}\n", shown(options.to), counted(paths, "path")));

@@ -74,7 +74,7 @@ class listing {
 }  // namespace
 
 int ls(const ls_options& options) {
-  const auto in = open(options.file, options.trust);
+  const auto in = open(options.file, options.key, options.trust);
   const std::vector<holdfast::detail::pattern> only(options.only.begin(), options.only.end());
   std::vector<const holdfast::entry*> chosen;
   std::uint64_t tensors = 0, bytes = 0;
@@ -98,7 +98,7 @@ int ls(const ls_options& options) {
   }
 
   const palette& c = out_colours();
-  std::string head = fmt::format("{}{}{}: {}, {}, {}", c.bold, shown(in->file()), c.plain, counted(tensors, "tensor"), readable(bytes), in->sealed() ? "sealed" : "not sealed");
+  std::string head = fmt::format("{}{}{}: {}, {}, {}", c.bold, shown(in->file()), c.plain, counted(tensors, "tensor"), readable(bytes), in->sealed() ? in->key() ? "sealed with the key" : "sealed" : "not sealed");
   if (in->step() >= 0) head += fmt::format(", step {}", in->step());
   if (!std::isnan(in->metric())) head += ", metric " + number(in->metric());
   print(head + "\n");

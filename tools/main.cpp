@@ -38,6 +38,7 @@ class command_line {
     add_merge();
     add_import();
     add_export();
+    for (const auto& [command, key] : keys_) add_key(command, *key);
   }
 
   int run(int argc, char** argv) {
@@ -61,6 +62,7 @@ class command_line {
     CLI::App* const sub = app_.add_subcommand(name, what);
     sub->footer(std::string("Examples:\n") + examples + "\n");
     sub->get_formatter()->column_width(28);
+    keys_.emplace_back(sub, &options.key);
     runs_[sub] = [&options, command] { return command(options); };
     return sub;
   }
@@ -136,7 +138,7 @@ class command_line {
     }
     return s +
            ".SH EXIT STATUS\n0: all is well, or equal.\n1: damaged, or different.\n2: it could not be done; one line on standard error says why, and what to do.\n"
-           ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nset to anything: no colours.\n.TP\n.B HOLDFAST_PROGRESS_AFTER\nafter how many seconds a terminal shows how far it is; 1 if not set.\n"
+           ".SH ENVIRONMENT\n.TP\n.B HOLDFAST_KEY_FILE\nwhat \\-\\-key\\-file is where it is not given.\n.TP\n.B NO_COLOR\nset to anything: no colours.\n.TP\n.B HOLDFAST_PROGRESS_AFTER\nafter how many seconds a terminal shows how far it is; 1 if not set.\n"
            ".SH SEE ALSO\n.BR h5ls (1),\n.BR h5dump (1)\n";
   }
 
@@ -144,6 +146,10 @@ class command_line {
     text[0] = static_cast<char>(text[0] | 0x20);
     if (text.ends_with('.')) text.pop_back();
     return text;
+  }
+
+  static void add_key(CLI::App* to, holdfast::seal_key& key) {
+    to->add_option_function<std::string>("--key-file", [&key](const std::string& file) { key = tool::key_in(file); }, "the file that the key of the checkpoints consists of: only those sealed with it are read, and what is written is sealed with it")->envname(tool::key_variable)->option_text("FILE");
   }
 
   static void add_trust(CLI::App* to, holdfast::trust& trust) {
@@ -296,6 +302,7 @@ class command_line {
 
   CLI::App app_{"Looks at, compares, keeps and converts holdfast checkpoints.", "holdfast"};
   std::map<const CLI::App*, std::function<int()>> runs_;
+  std::vector<std::pair<CLI::App*, holdfast::seal_key*>> keys_;
   tool::ls_options ls_;
   tool::show_options show_;
   tool::verify_options verify_;

@@ -42,7 +42,7 @@ int merge(const merge_options& options) {
     progress bar("merging");
     std::vector<std::unique_ptr<holdfast::hdf5::reader>> files;
     std::vector<const holdfast::hdf5::reader*> order;
-    for (const std::string& f : options.files) order.push_back(files.emplace_back(open(f, options.trust, &bar.storage())).get());
+    for (const std::string& f : options.files) order.push_back(files.emplace_back(open(f, options.key, options.trust, &bar.storage())).get());
     if (options.prefer == preference::last) std::reverse(order.begin(), order.end());
     std::vector<part> parts;
     std::map<std::string, const part*, std::less<>> taken;
@@ -77,7 +77,7 @@ int merge(const merge_options& options) {
       throw holdfast::error(text + "; pass --prefer first or last, or leave them out with --except");
     }
     std::vector<const holdfast::hdf5::reader*> notes(order);
-    write(options.to, parts, with_notes_of(options.how, notes), bar);
+    write(options.to, parts, with_notes_of(options.how, notes), options.key, bar);
     paths = taken.size();
   }
   print(fmt::format("{}: {} of {}\n", shown(options.to), counted(paths, "path"), counted(options.files.size(), "file")));

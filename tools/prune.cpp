@@ -24,14 +24,14 @@ int prune(const prune_options& options) {
   const holdfast::retention keep{.keep_last = options.keep_last.value_or(1), .keep_best = options.keep_best.value_or(0), .keep_every = options.keep_every.value_or(0), .higher_is_better = options.higher_is_better};
   std::vector<checkpoint_info> all = checkpoints_in(folder);
   const std::shared_ptr<void> lease = dry_run ? nullptr : holdfast::detail::lease_directory(holdfast::io::posix(), folder);
-  find_damage(all, false);
+  find_damage(all, false, options.key);
   for (const checkpoint_info& c : all)
-    if (c.damage.empty() && keyed(c.path)) throw holdfast::error(c.path + ": was sealed with a key, without which nobody can tell whether it is whole; let the program that has it delete others, by retention");
+    if (c.damage.empty() && unverifiable(c, options.key)) throw holdfast::error(c.path + ": was sealed with a key, without which nobody can tell whether it is whole; name the file that holds it with --key-file");
   // The newest one that is kept must be whole to the last byte: what seems so and is not does not count.
   for (auto c = all.rbegin(); c != all.rend(); ++c) {
     if (!c->damage.empty()) continue;
     std::vector<checkpoint_info> one{*c};
-    find_damage(one, true);
+    find_damage(one, true, options.key);
     c->damage = one.front().damage;
     if (c->damage.empty()) break;
   }

@@ -247,9 +247,9 @@ class content {
     for (const surveyed_checkpoint* c : rows_of) {
       const bool sound = c->info.damage.empty();
       const double since = before == nullptr ? 0 : std::chrono::duration<double>(c->info.time - before->info.time).count();
-      std::string state = !sound ? "<span class=\"alarm\">✕ damaged</span>: " + html(reason_alone(c->info)) : c->keyed ? "sealed with a key: not read"
-                                                                                                          : c->read    ? "<span class=\"fine\">✓ whole</span>, every byte verified"
-                                                                                                                       : "index verified, content not read";
+      std::string state = !sound ? "<span class=\"alarm\">✕ damaged</span>: " + html(reason_alone(c->info)) : c->unverifiable ? "sealed with a key: not read"
+                                                                                                          : c->read           ? "<span class=\"fine\">✓ whole</span>, every byte verified"
+                                                                                                                              : "index verified, content not read";
       if (!c->note.empty()) state = "<strong>" + html(c->note) + "</strong>; " + state;
       rows.push_back({steps_text(c->info.step), time_text(c->info.time, "%Y-%m-%d %H:%M:%S"), since > 0 ? seconds_text(since) : "", readable(c->info.bytes), c->seconds ? seconds_text(*c->seconds) : "", c->info.metric ? fmt::format("{:.6g}", *c->info.metric) : "", state});
       before = c;

@@ -130,7 +130,7 @@ class content {
         holdfast::tensor_view& view = tensors_[{from, data_path(*e)}];
         std::byte* const at = e->bytes == 0 ? &nothing_ : map ? const_cast<std::byte*>(map.get()) + e->offset
                                                               : next;
-        view = {at, e->dtype, e->shape};
+        view = holdfast::tensor_view(at, e->dtype, e->shape).saved_as_in(e->place);
         if (map) {
           reads.push_back({e, nullptr});
           continue;
@@ -322,13 +322,13 @@ output with_notes_of(output how, const std::vector<const reader*>& files) {
   return how;
 }
 
-void write(const std::string& path, const std::vector<part>& parts, const output& how, progress& bar, bool verified) {
+void write(const std::string& path, const std::vector<part>& parts, const output& how, const holdfast::seal_key& key, progress& bar, bool verified) {
   const content from(path, parts, bar, verified);
   tree all(parts, from);
   holdfast::state state;
   all.bind(state);
   holdfast::save(path, state,
-                 {.step = how.step.value_or(-1), .metric = how.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = how.force ? holdfast::io::replace::yes : holdfast::io::replace::no, .storage = &bar.storage()});
+                 {.step = how.step.value_or(-1), .metric = how.metric.value_or(std::numeric_limits<double>::quiet_NaN()), .existing = how.force ? holdfast::io::replace::yes : holdfast::io::replace::no, .storage = &bar.storage(), .key = key});
 }
 
 }  // namespace tool

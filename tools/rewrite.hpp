@@ -24,10 +24,11 @@ struct part {
 /// paths get one name.
 std::vector<part> choose(const holdfast::hdf5::reader& from, const selection& chosen);
 
-/// Writes them as one sealed checkpoint: what is one tensor, or one group, stays one, and containers and what is absent are kept.
+/// Writes them as one sealed checkpoint: what is one tensor, or one group, stays one, and containers, what is absent and
+/// where tensors lived are kept.
 /// Content is compared with its digests, if `verified`. Throws what reading and `holdfast::save` throw; a file of that name is
 /// replaced only by a whole one.
-void write(const std::string& path, const std::vector<part>& parts, const output& how, progress& bar, bool verified = true);
+void write(const std::string& path, const std::vector<part>& parts, const output& how, const holdfast::seal_key& key, progress& bar, bool verified = true);
 
 /// Step and metric as the options give them, or else as the first of the files that has them.
 output with_notes_of(output how, const std::vector<const holdfast::hdf5::reader*>& files);

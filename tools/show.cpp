@@ -189,7 +189,7 @@ int show(const show_options& options) {
   nlohmann::ordered_json j;
   {
     progress bar("reading");
-    const auto in = open(options.file, options.trust, &bar.storage());
+    const auto in = open(options.file, options.key, options.trust, &bar.storage());
     const std::string path = options.path.substr(options.path.starts_with('/') ? 1 : 0);
     if (const entry* const only = in->find(path); only != nullptr && only->kind != entry_kind::group) {
       bar.expect(only->bytes);

@@ -219,12 +219,12 @@ class surveyor {
  private:
   void list() {
     std::vector<holdfast::checkpoint_info> all = checkpoints_of_run(options_.folder);
-    find_damage(all, false);
+    find_damage(all, false, options_.key);
     for (std::size_t i = 0; i < all.size(); ++i) {
       using time = std::chrono::system_clock::time_point;
       surveyed_checkpoint s{.info = all[i]};
       if (s.info.damage.empty()) {
-        s.keyed = keyed(s.info.path);
+        s.unverifiable = unverifiable(s.info, options_.key);
         s.seconds = save_seconds(s.info.path, i == 0 ? time::min() : all[i - 1].time, i + 1 == all.size() ? time::max() : all[i + 1].time);
       }
       found_.checkpoints.push_back(std::move(s));
@@ -246,7 +246,7 @@ class surveyor {
   std::vector<surveyed_checkpoint*> to_read() {
     std::vector<surveyed_checkpoint*> can, chosen;
     for (surveyed_checkpoint& c : found_.checkpoints)
-      if (c.info.damage.empty() && !c.keyed) can.push_back(&c);
+      if (c.info.damage.empty() && !c.unverifiable) can.push_back(&c);
     std::set<std::size_t> places = spread(can.size(), options_.most_read);
     for (std::size_t i = 0; i < can.size(); ++i)
       if (can[i]->note.find("best") != std::string::npos) places.insert(i);
@@ -265,7 +265,7 @@ class surveyor {
       bar.reach(passed);
       passed += 2 * c->info.bytes;
       try {
-        auto in = open(c->info.path, holdfast::trust::sealed_only, &bar.storage());
+        auto in = open(c->info.path, options_.key, holdfast::trust::sealed_only, &bar.storage());
         take(*c, *in, before.get());
         before = std::move(in);
       } catch (const std::exception& e) {
@@ -279,7 +279,7 @@ class surveyor {
   void require_matches(const surveyed_checkpoint& newest) {
     std::unique_ptr<reader> in;
     try {
-      in = open(newest.info.path);
+      in = open(newest.info.path, options_.key);
     } catch (const std::exception&) {
       return;  // its turn comes
     }
@@ -340,7 +340,7 @@ class surveyor {
     try {
       std::vector<std::pair<const surveyed_checkpoint*, std::unique_ptr<reader>>> from;
       for (const surveyed_checkpoint* c : {read.front(), read.back()})
-        if (from.empty() || from.back().first != c) from.emplace_back(c, open(c->info.path));
+        if (from.empty() || from.back().first != c) from.emplace_back(c, open(c->info.path, options_.key));
       for (const std::string& path : histogram_paths(*from.back().second)) found_.histograms.push_back(histogram_of(path, from));
     } catch (const holdfast::error&) {  // it was whole a moment ago: somebody deletes checkpoints, and its histograms are missing
     }

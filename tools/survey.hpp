@@ -24,9 +24,9 @@ struct layer_norms {
 
 struct surveyed_checkpoint {
   holdfast::checkpoint_info info{};
-  std::string note{};                ///< "newest", "best"
-  bool keyed = false, read = false;  ///< read: every byte was, and is as it was saved
-  std::optional<double> seconds{};   ///< that the save took
+  std::string note{};                       ///< "newest", "best"
+  bool unverifiable = false, read = false;  ///< read: every byte was, and is as it was saved
+  std::optional<double> seconds{};          ///< that the save took
   std::map<std::string, layer_norms> layers{};
   std::map<std::string, double> curves{};
 };

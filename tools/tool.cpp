@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <holdfast/adapters/openssl.hpp>
 #include <holdfast/checkpoint/directory.hpp>
 #include <holdfast/checkpoint/open.hpp>
 #include <holdfast/checkpoint/transfer.hpp>
@@ -42,19 +43,31 @@ std::string checkpoint_at(const std::string& path) {
   return whole->path;
 }
 
-bool keyed(const std::string& path) {
+seal_kind seal_of(const std::string& path) {
   const auto trailer = holdfast::hdf5::sealed_reader::trailer_of(*holdfast::io::posix().open(path));
-  return trailer && trailer->keyed;
+  if (!trailer) return seal_kind::none;
+  return trailer->keyed ? seal_kind::keyed : seal_kind::plain;
 }
 
-std::unique_ptr<holdfast::hdf5::reader> open(const std::string& path, holdfast::trust trusted, holdfast::io::storage* storage) {
+holdfast::seal_key key_in(const std::string& file) {
+  constexpr std::size_t shortest = 16, longest = 4096;
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(std::fopen(file.c_str(), "rb"), &std::fclose);  // it may be a pipe
+  std::string key(longest + 1, '\0');
+  if (opened) key.resize(std::fread(key.data(), 1, key.size(), opened.get()));
+  if (!opened || std::ferror(opened.get()) != 0) throw holdfast::io_error(file + ": cannot read the key", std::error_code(errno, std::generic_category()));
+  if (key.size() < shortest) throw holdfast::error(fmt::format("{}: expected a key of at least {} bytes, found {}; make one with head -c 32 /dev/urandom", file, shortest, key.size()));
+  if (key.size() > longest) throw holdfast::error(fmt::format("{}: expected a key, found more than {} bytes; name the file that holds the key alone", file, longest));
+  return holdfast::hmac_sha256(key);
+}
+
+std::unique_ptr<holdfast::hdf5::reader> open(const std::string& path, const holdfast::seal_key& key, holdfast::trust trusted, holdfast::io::storage* storage) {
   const std::string file = checkpoint_at(path);
-  if (keyed(file)) throw holdfast::error(file + ": was sealed with a key, which alone can verify it; this command has none, so use the program that has");
-  return holdfast::detail::open_reader(file, trusted, storage);
+  if (!key && seal_of(file) == seal_kind::keyed) throw holdfast::error(file + ": was sealed with a key, which alone can verify it; name the file that holds it with --key-file");
+  return holdfast::detail::open_reader(file, trusted, storage, key);
 }
 
-std::unique_ptr<holdfast::hdf5::reader> open_as_hdf5(const std::string& path, holdfast::io::storage* storage) {
-  return std::make_unique<holdfast::hdf5::foreign_reader>((storage != nullptr ? *storage : holdfast::io::posix()).open(path));
+std::unique_ptr<holdfast::hdf5::reader> open_as_hdf5(const std::string& path, const holdfast::seal_key& key, holdfast::io::storage* storage) {
+  return std::make_unique<holdfast::hdf5::foreign_reader>((storage != nullptr ? *storage : holdfast::io::posix()).open(path), key);
 }
 
 std::map<std::string_view, std::string_view> first_names(const holdfast::hdf5::reader& in) {
@@ -137,6 +150,7 @@ nlohmann::ordered_json kind_json(const holdfast::hdf5::reader& in, const holdfas
     j["dtype"] = name(e.dtype);
     j["shape"] = std::vector<std::int64_t>(e.shape.begin(), e.shape.end());
     j["bytes"] = e.bytes;
+    if (e.place != holdfast::host) j["saved_from"] = holdfast::name(e.place);
   }
   return j;
 }
@@ -204,6 +218,7 @@ std::string one_line(const std::exception& e) {
   // The library speaks to programs.
   replace_all(text, "pass .trust = holdfast::trust::foreign to read it unverified", "pass --trust foreign to read it unverified, or seal it with holdfast seal");
   replace_all(text, ".verify = holdfast::verify::off reads it as it is", "holdfast seal seals it as it is");
+  replace_all(text, "leave .key out", "leave --key-file out");
   replace_all(text, "with .except", "with --except");
   replace_all(text, ".only pattern", "--only pattern");
   replace_all(text, "expected a checkpoint, found a file that is not HDF5 (it does not begin with HDF5's signature)", "expected a checkpoint, found a file that is not HDF5; holdfast import reads safetensors and npz");

@@ -29,14 +29,22 @@ std::string checkpoint_at(const std::string& path);
 /// The checkpoints of a folder by ascending step, as their trailers describe them. Throws `holdfast::error` where there is no such folder.
 std::vector<holdfast::checkpoint_info> checkpoints_in(const std::string& folder);
 
-/// Whether it was sealed with a key, without which nothing in it can be trusted.
-bool keyed(const std::string& path);
+/// How a file was sealed.
+enum class seal_kind { none,
+                       plain,
+                       keyed };
+seal_kind seal_of(const std::string& path);
 
-/// Opens what `checkpoint_at` gives; with `trust::foreign` any HDF5 file.
-std::unique_ptr<holdfast::hdf5::reader> open(const std::string& path, holdfast::trust trusted = holdfast::trust::sealed_only, holdfast::io::storage* storage = nullptr);
+/// The environment variable that names it where --key-file does not.
+inline constexpr const char* key_variable = "HOLDFAST_KEY_FILE";
+/// The key that a file consists of. Throws `holdfast::error` for one that is too short, or no key, and `io_error`.
+holdfast::seal_key key_in(const std::string& file);
 
-/// Opens any HDF5 file through libhdf5, a sealed one too.
-std::unique_ptr<holdfast::hdf5::reader> open_as_hdf5(const std::string& path, holdfast::io::storage* storage = nullptr);
+/// Opens what `checkpoint_at` gives; with `trust::foreign` any HDF5 file, with a key only what was sealed with it.
+std::unique_ptr<holdfast::hdf5::reader> open(const std::string& path, const holdfast::seal_key& key, holdfast::trust trusted = holdfast::trust::sealed_only, holdfast::io::storage* storage = nullptr);
+
+/// Opens any HDF5 file through libhdf5, a sealed one too. With a key its digests are those of the key.
+std::unique_ptr<holdfast::hdf5::reader> open_as_hdf5(const std::string& path, const holdfast::seal_key& key = {}, holdfast::io::storage* storage = nullptr);
 
 /// For each path of a tensor the first one, by path, of all that name the same data.
 std::map<std::string_view, std::string_view> first_names(const holdfast::hdf5::reader& in);

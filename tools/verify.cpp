@@ -67,7 +67,7 @@ int verify(const verify_options& options) {
       std::uint64_t tensors = 0, bytes = 0;
       {
         progress bar("verifying");
-        const auto in = open(file, holdfast::trust::sealed_only, &bar.storage());
+        const auto in = open(file, options.key, holdfast::trust::sealed_only, &bar.storage());
         bytes = content_bytes(*in);
         bar.expect(bytes);
         tensors = static_cast<std::uint64_t>(std::count_if(in->entries().begin(), in->entries().end(), [](const entry& e) { return e.kind == entry_kind::tensor; }));

@@ -137,6 +137,18 @@ BOOST_AUTO_TEST_CASE(a_rewritten_file_restores_unverified_where_it_is_trusted) {
   const auto report = restore(k.dir / "packed.h5", back.bound, {.trust = trust::foreign});
   BOOST_TEST(!report.verified);
   BOOST_TEST((back.contents() == k.t.contents()));
+  const auto has_digest = [&](const seal_key& of) {
+    const hdf5::foreign_reader in(io::posix().open(k.dir / "packed.h5"), of);
+    const entry& e = *in.find("big");
+    auto digests = in.content_digest();
+    digests.update(std::as_bytes(std::span(k.big)));
+    if (of != other_key) in.verify(e, digests.finish());
+    else require_all(message_of<integrity_error>([&] { in.verify(e, digests.finish()); }), "/big: its content is not what was saved");
+    return in.has_digest(e);
+  };
+  BOOST_TEST(has_digest(key));
+  BOOST_TEST(has_digest(other_key));
+  BOOST_TEST(!has_digest({}));
 }
 
 BOOST_AUTO_TEST_CASE(the_golden_file_of_version_2_restores) {

@@ -22,6 +22,20 @@ ROOT = HERE.parent.parent
 CXX = shlex.split(os.environ.get("CXX", "c++"))
 STRICT = ["-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
 BUILD, VERSION, COMPONENTS = "", "", []
+# Of each component of the CMake package: a header that needs its library's headers, and what needs the library itself where there is one.
+# adapters/torch.hpp would take as long as all others.
+COMPONENT_PROGRAMS = {
+    "armadillo": ("holdfast/adapters/armadillo.hpp", "arma::solve(arma::mat(2, 2, arma::fill::eye), arma::vec(2, arma::fill::ones)).is_finite() ? 0 : 1"),
+    "cereal": ("holdfast/adapters/cereal.hpp", "0"),
+    "cuda": ("holdfast/cuda.hpp", "cudaDeviceSynchronize() == cudaErrorInvalidValue"),
+    "eigen": ("holdfast/adapters/eigen.hpp", "Eigen::Matrix2f::Identity().sum() == 2 ? 0 : 1"),
+    "mpi": ("holdfast/mpi.hpp", "[] { int major = 0, minor = 0; return MPI_Get_version(&major, &minor) != MPI_SUCCESS; }()"),
+    "npz": ("holdfast/adapters/npz.hpp", "zip_libzip_version()[0] == 0"),
+    "openssl": ("holdfast/adapters/openssl.hpp", "holdfast::hmac_sha256(\"0123456789abcdef\") == nullptr"),
+    "safetensors": ("holdfast/adapters/safetensors.hpp", "nlohmann::json(1).dump() == \"1\" ? 0 : 1"),
+    "torch": ("ATen/Parallel.h", "at::get_num_threads() < 1"),
+    "xtensor": ("holdfast/adapters/xtensor.hpp", "0"),
+}
 
 
 def run(*command, cwd=None, **environment):
@@ -44,9 +58,9 @@ def text(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def block(language):
-    """The first of the language in docs/install.md."""
-    return re.search(rf"^```{language}\n(.*?)^```$", text("docs/install.md"), re.MULTILINE | re.DOTALL)[1]
+def block(language, number=0):
+    """One of the language in docs/install.md."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text("docs/install.md"), re.MULTILINE | re.DOTALL)[number]
 
 
 class Consumers(unittest.TestCase):
@@ -99,8 +113,15 @@ class Consumers(unittest.TestCase):
         run("cmake", "--build", project / "installed")
         self.check(project / "installed/program")
 
+    def test_cmake_fetches(self):
+        """As docs/install.md has it, but that nothing is left to fetch."""
+        folder = self.folder / "fetch"
+        folder.mkdir()
+        (folder / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.16)\nproject(fetches CXX)\ninclude(FetchContent)\n" + block("cmake", 1) + 'message(STATUS "in ${holdfast_DIR}")\n')
+        self.assertIn(f"-- in {ROOT}/packaging/cmake", run("cmake", "-S", folder, "-B", folder / "build", f"-DFETCHCONTENT_SOURCE_DIR_HOLDFAST={ROOT}"))
+
     def test_cmake_finds(self):
-        """Components whose libraries are here, and versions that are compatible, and no others."""
+        """Components whose libraries are here, which a program of each needs and gets, and versions that are compatible, and no others."""
         major, minor, patch = map(int, VERSION.split("."))
         asked = {VERSION: True, f"{major}.{minor}": True, f"{major}.{minor}.{patch + 1}": False, f"{major}.{minor + 1}": False, f"{major + 1}.{minor}": False,
                  f"{major}.{minor}...{major}.{minor + 1}": True, f"{major}.{minor + 1}...{major + 9}": False, f"{major}.0...<{VERSION}": False,
@@ -111,9 +132,17 @@ class Consumers(unittest.TestCase):
             f"find_package(holdfast {what} QUIET)\nmessage(STATUS \"asked {what}: ${{holdfast_FOUND}}\")\n" for what in asked)
             + "message(STATUS \"version ${holdfast_VERSION}\")\n" + "".join(
             f"if(NOT TARGET holdfast::{name})\n  message(FATAL_ERROR \"no holdfast::{name}\")\nendif()\n" for name in ["holdfast", *COMPONENTS]))
+        with open(folder / "CMakeLists.txt", "a") as file:
+            for name in COMPONENTS:
+                header, value = COMPONENT_PROGRAMS[name]
+                (folder / f"{name}.cpp").write_text(f"#include <{header}>\nint main() {{ return {value}; }}\n")
+                file.write(f"add_executable(with_{name} {name}.cpp)\ntarget_link_libraries(with_{name} PRIVATE holdfast::{name})\n")
         said = run("cmake", "-S", folder, "-B", folder / "build", f"-Dholdfast_ROOT={self.prefix}")
         self.assertEqual(dict(re.findall(r"-- asked (.*): (\w+)", said)), {what: str(int(found)) for what, found in asked.items()})
         self.assertIn(f"-- version {VERSION}\n", said)
+        run("cmake", "--build", folder / "build", "--parallel", "2")
+        for name in COMPONENTS:
+            run(folder / "build" / f"with_{name}")
 
     def test_meson_subproject(self):
         """As docs/install.md has it, but that the wrap has nothing left to fetch. Of holdfast nothing is built."""

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """What pages show is compiled and run. Every block of C++ or Python is, word for word but for its indentation, in a source of tests/ or examples/;
 a whole program (pages.py compiles and runs it), a console session (pages.py, or tests/tools/page.py), format.md (tests/python/format_doc.py) and
-build files of other projects (tests/consumer) are run as they are. Of the commands in sh blocks the scripts and their options must be there.
+build files of other projects (tests/consumer) are run as they are. Commands in sh blocks are run by pages.py, but for those of NOT_FOLLOWED, of
+which the script, its options and the files must be there.
 
   blocks.py             tells which blocks nothing checks
   blocks.py --accept    gives blocks that differ from their source by white space alone the source's, which clang-format made
@@ -16,6 +17,21 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^( *)```(\S*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 RUN_AS_THEY_ARE = {"docs/format.md": {"python"}, "docs/tool.md": {"console"}, "docs/tutorial.md": {"console"}, "docs/install.md": {"cmake", "ini", "meson"}}
 
+# What begins a command that pages.py does not run, and who runs it instead, or why nobody does.
+NOT_FOLLOWED = {
+    "git clone ": "who runs the tests has a clone",
+    "./scripts/test": "it runs the tests: .ci/run is this script",
+    "./scripts/demo": "tests/examples/kill_resume.py does, of which it is the first trainer with other numbers",
+    "./scripts/docs": "the test docs_site does",
+    "./scripts/bench": "takes minutes and gigabytes, and its times mean something only where somebody reads them",
+    "./scripts/gpu": "needs a GPU; tests/gpu is what it runs",
+    "./scripts/fuzz": "takes as long as it is given; tests/fuzz run the same harnesses for seconds",
+    "./scripts/format": "rewrites the sources",
+    "./scripts/tidy": "needs clang-tidy 19, and minutes for a file",
+    "./scripts/coverage": "builds and runs all tests once more",
+    "pre-commit install": "changes the clone; what it installs are scripts of this list",
+}
+
 
 def tracked(*patterns):
     names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns], cwd=ROOT, text=True, capture_output=True, check=True).stdout.split()
@@ -25,6 +41,32 @@ def tracked(*patterns):
 def indented(block, by):
     """As it stands inside a function: lines of the preprocessor begin where all of them do."""
     return "".join(line if line.startswith("#") or line == "\n" else " " * by + line for line in block.splitlines(keepends=True))
+
+
+def commands(block):
+    """The lines of a sh block that are more than a comment."""
+    return [line for line in block.splitlines() if line.split("#")[0].strip()]
+
+
+def not_followed(line):
+    """What of NOT_FOLLOWED begins the line, if anything does."""
+    return next((start for start in NOT_FOLLOWED if re.match(re.escape(start) + r"(?!\w)", line)), None)
+
+
+def problem_of_unfollowed(line):
+    """What can be said of a command without running it."""
+    script, *arguments = line.split("#")[0].split()
+    if not script.startswith("./"):
+        return ""
+    if not (ROOT / script).is_file():
+        return f"calls {script}, which is not there"
+    for argument in arguments:
+        option = re.match(r"--[a-z-]+", argument)
+        if option and not any(option[0] in text.read_text(encoding="utf-8") for text in (ROOT / script, *tracked("benchmarks/*.py"))):
+            return f"calls {script}, which has no {argument}"
+        if "/" in argument and not (ROOT / argument).exists():
+            return f"names {argument}, which is not there"
+    return ""
 
 
 def problem(page, language, block, sources):
@@ -39,14 +81,7 @@ def problem(page, language, block, sources):
             return ""
         return "is in no source that is compiled and run"
     if language == "sh":
-        for script, arguments in re.findall(r"(?:^|[;&] *)\./scripts/(\w+)([^\n#;&]*)", block, re.MULTILINE):
-            path = ROOT / "scripts" / script
-            if not path.is_file():
-                return f"there is no scripts/{script}"
-            for option in re.findall(r"--[a-z-]+", arguments):
-                if not any(option in text.read_text(encoding="utf-8") for text in (path, *tracked("benchmarks/*.py"))):
-                    return f"scripts/{script} has no {option}"
-        return ""
+        return next(filter(None, map(problem_of_unfollowed, filter(not_followed, commands(block)))), "")
     return f"is {language}, which nothing runs"
 
 
@@ -63,7 +98,7 @@ def accepted(block, sources):
 
 def main():
     sources = {path: path.read_text(encoding="utf-8") for path in tracked("tests/*", "examples/*") if path.suffix in (".cpp", ".hpp", ".cu", ".cuh", ".py")}
-    problems, counted = [], 0
+    problems, counted, unfollowed = [], 0, set()
     for path in tracked("*.md"):
         page, text = str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
         if sys.argv[1:] == ["--accept"]:
@@ -71,8 +106,11 @@ def main():
             path.write_text(text, encoding="utf-8")
         for match in BLOCK.finditer(text):
             counted += 1
+            if match[2] == "sh":
+                unfollowed.update(map(not_followed, commands(match[3])))
             if why := problem(page, match[2], match[3], sources):
                 problems.append(f"{page}:{text.count(chr(10), 0, match.start()) + 1}: this block {why}\n{match[3]}")
+    problems += [f"tests/docs/blocks.py: no page has the command {start}" for start in NOT_FOLLOWED if start not in unfollowed]
     print("\n".join(problems) or f"{counted} blocks of {len(sources)} sources are as they should be")
     return bool(problems) or counted < 50
 

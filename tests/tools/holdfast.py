@@ -50,6 +50,46 @@ class Command(programs.Case):
         path.write_bytes(data)
         return path
 
+    def forged(self, what):
+        """The tiny file, of which the index says something else, with digests that are right."""
+        import xxhash
+        data = bytearray(self.tiny.read_bytes())
+        size, index, names = len(data), int.from_bytes(data[-192 + 24:-192 + 32], "little"), len("countmodel/tiedmodel/weightmodel/weightname")
+        digest = lambda content: xxhash.xxh3_128_digest(bytes(content))
+        begin_of_names = size - 192 - 16 - names
+        if what == "offset":  # the number and the name change places
+            count, name = index, index + 3 * 96
+            self.assertEqual(data[count + 12], 0)
+            old, new = int.from_bytes(data[count + 16:count + 24], "little"), 4200
+            data[new:new + 8] = data[old:old + 8]
+            data[count + 16:count + 24] = new.to_bytes(8, "little")
+        elif what == "place":
+            data[index + 2 * 96 + 64:index + 2 * 96 + 72] = bytes([1, 0, 0, 0, 1, 0, 0, 0])
+        elif what == "name":
+            data[begin_of_names:begin_of_names + 5] = b"cound"
+        else:
+            at = data.index(b"  count\n")
+            data[at - 1] ^= 1
+        # Metadata: all before the index that belongs to no tensor.
+        end, tensors = index, []
+        for i in range(4):
+            record = data[index + 96 * i:index + 96 * (i + 1)]
+            if record[12] == 0:
+                tensors.append((int.from_bytes(record[16:24], "little"), int.from_bytes(record[24:32], "little")))
+        rest, at = bytearray(), 0
+        for offset, count in sorted(tensors):
+            rest += data[at:offset]
+            at = offset + count
+        rest += data[at:end]
+        index_digest = digest(data[index:size - 192 - 16])
+        data[size - 192 - 16:size - 192] = index_digest
+        data[-192 + 88:-192 + 104] = index_digest
+        data[-192 + 104:-192 + 120] = digest(rest)
+        data[-16:] = digest(data[-192:-16])
+        path = self.folder / f"forged_{what}.h5"
+        path.write_bytes(data)
+        return path
+
     def refused(self, *arguments, expect=2):
         """The one line that it says when it cannot."""
         error = holdfast(*arguments, expect=expect)
@@ -195,43 +235,6 @@ class Verify(Command):
                 self.assertIn({"offset": "its bytes at", "name": "nothing of that name", "digests": "/holdfast/digests"}[what],
                               self.refused("verify", self.forged(what), expect=1))
 
-    def forged(self, what):
-        import xxhash
-        data = bytearray(self.tiny.read_bytes())
-        size, index, names = len(data), int.from_bytes(data[-192 + 24:-192 + 32], "little"), len("countmodel/tiedmodel/weightmodel/weightname")
-        digest = lambda content: xxhash.xxh3_128_digest(bytes(content))
-        begin_of_names = size - 192 - 16 - names
-        if what == "offset":  # the number and the name change places
-            count, name = index, index + 3 * 96
-            self.assertEqual(data[count + 12], 0)
-            old, new = int.from_bytes(data[count + 16:count + 24], "little"), 4200
-            data[new:new + 8] = data[old:old + 8]
-            data[count + 16:count + 24] = new.to_bytes(8, "little")
-        elif what == "name":
-            data[begin_of_names:begin_of_names + 5] = b"cound"
-        else:
-            at = data.index(b"  count\n")
-            data[at - 1] ^= 1
-        # Metadata: all before the index that belongs to no tensor.
-        end, tensors = index, []
-        for i in range(4):
-            record = data[index + 96 * i:index + 96 * (i + 1)]
-            if record[12] == 0:
-                tensors.append((int.from_bytes(record[16:24], "little"), int.from_bytes(record[24:32], "little")))
-        rest, at = bytearray(), 0
-        for offset, count in sorted(tensors):
-            rest += data[at:offset]
-            at = offset + count
-        rest += data[at:end]
-        index_digest = digest(data[index:size - 192 - 16])
-        data[size - 192 - 16:size - 192] = index_digest
-        data[-192 + 88:-192 + 104] = index_digest
-        data[-192 + 104:-192 + 120] = digest(rest)
-        data[-16:] = digest(data[-192:-16])
-        path = self.folder / f"forged_{what}.h5"
-        path.write_bytes(data)
-        return path
-
 
 class Diff(Command):
     def edited(self, name, **datasets):
@@ -270,8 +273,8 @@ class Diff(Command):
         self.assertIn("/model/weight: expected a tensor of its own, found one tensor with /model/tied", self.differences("--trust", "foreign", untied, self.tiny))
 
 
-class Run(Command):
-    """What looks at and after the folder of a run."""
+class RunFolder(Command):
+    """With the folder of a run."""
 
     def run_of(self, name, **metrics):
         """A folder with a checkpoint of each step, made from an array of its step; metrics as step_100=0.5."""
@@ -300,6 +303,10 @@ class Run(Command):
         done = call("history", "--json", *arguments)
         self.assertEqual((done.returncode, done.stderr), (status, ""))
         return {c["step"]: c for c in json.loads(done.stdout)["checkpoints"]}
+
+
+class Run(RunFolder):
+    """What looks at and after the folder of a run."""
 
     def test_history(self):
         folder = self.run_of("history", step_100=0.5, step_200=0.25, step_300=None)
@@ -374,17 +381,6 @@ class Run(Command):
         self.assertIn("none of its checkpoints is whole, and so none was removed", call("prune", folder, "--damaged").stderr)
         self.assertEqual(self.steps(folder), [1])
 
-    def test_sealed_with_a_key(self):
-        folder = self.run_of("keyed", step_1=None, step_2=0.5)
-        golden = programs.REPOSITORY / "tests/data/golden-v2-keyed.h5"
-        self.path_of(folder, 123456789).write_bytes(golden.read_bytes())
-        self.assertIn("sealed with a key", call("history", "--verify", folder).stdout.splitlines()[-1])
-        self.assertNotIn("damage", self.history("--verify", folder)[123456789])
-        self.assertIn("was sealed with a key", self.refused("prune", folder, "--keep-last", 1, "--damaged"))
-        self.assertEqual(self.steps(folder), [1, 2, 123456789])
-        for arguments in ["verify", golden], ["ls", golden], ["seal", golden]:
-            self.assertIn("use the program that has", self.refused(*arguments))
-
     def test_prune_does_not_meet_a_writer(self):
         import fcntl
         folder = self.run_of("writer", step_1=None, step_2=None)
@@ -394,6 +390,142 @@ class Run(Command):
             fcntl.lockf(lock, fcntl.LOCK_EX)
             self.assertIn("another writer", self.refused("prune", folder, "--keep-last", 1))
         self.assertEqual(self.steps(folder), [1, 2])
+
+
+class Keyed(RunFolder):
+    """Checkpoints that were sealed with a key."""
+
+    golden = programs.REPOSITORY / "tests/data/golden-v2-keyed.h5"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.key, cls.other = cls.folder / "key", cls.folder / "other_key"
+        cls.key.write_bytes(b"0123456789abcdef")
+        cls.other.write_bytes(b"0123456789abcdef\n")
+
+    def with_key(self, command, *arguments, **how):
+        return holdfast(command, *arguments, "--key-file", self.key, **how)
+
+    def refused_everywhere(self, *options, because):
+        """Each command that opens a checkpoint refuses the golden one, and writes nothing."""
+        out = self.folder / "refused"
+        for command in (["ls", self.golden], ["show", self.golden], ["diff", self.golden, self.golden], ["extract", self.golden, out], ["merge", self.golden, "-o", out],
+                        ["export", self.golden, self.folder / "refused.npz"], ["export", self.golden, self.folder / "refused.safetensors"], ["seal", self.golden]):
+            self.assertIn(because, self.refused(*command, *options))
+        self.assertEqual(list(self.folder.glob("refused*")), [])
+
+    def test_without_the_key_or_with_another(self):
+        self.refused_everywhere(because="was sealed with a key, which alone can verify it; name the file that holds it with --key-file")
+        self.assertIn("was sealed with a key", self.refused("verify", self.golden))
+        self.refused_everywhere("--key-file", self.other, because="the seal was not made with this key; the file was changed, or the key is another")
+        self.assertIn("the seal was not made with this key", self.refused("verify", self.golden, "--key-file", self.other, expect=1))
+
+    def test_a_file_without_a_key_is_no_substitute(self):
+        self.assertIn("expected a seal made with the key, found one made without any; do not trust it, or leave --key-file out", self.refused("verify", self.tiny, "--key-file", self.key, expect=1))
+        self.refused("diff", self.golden, self.tiny, "--key-file", self.key)
+        self.refused("extract", self.tiny, self.folder / "none.h5", "--key-file", self.key)
+
+    def test_every_command_takes_one(self):
+        for command in holdfast("--complete", "").split():
+            self.assertEqual(holdfast("--complete", command, "--k"), "--key-file\n" if command != "prune" else "--keep-last\n--keep-best\n--keep-every\n--key-file\n")
+
+    def test_what_is_no_key(self):
+        short, long = self.folder / "short", self.folder / "long"
+        short.write_bytes(b"0123456789abcde")
+        long.write_bytes(bytes(5000))
+        for file, why in ((short, "at least 16 bytes, found 15"), (long, "more than 4096 bytes"), (self.folder / "none", "No such file"), (self.folder, "Is a directory")):
+            self.assertIn(why, self.refused("ls", self.golden, "--key-file", file))
+
+    def test_reading(self):
+        self.assertIn("2 tensors, 20 B, every byte as it was saved", self.with_key("verify", self.golden))
+        self.assertIn("sealed with the key, step 123456789", self.with_key("ls", self.golden))
+        self.assertIn("[0.5, 1, 1.5]", self.with_key("show", self.golden, "model/weight"))
+        self.assertEqual(self.with_key("diff", self.golden, self.golden), "")
+        self.assertIn("whole", call("verify", self.golden, HOLDFAST_KEY_FILE=str(self.key)).stdout)
+        self.assertIn("whole", call("verify", self.golden, "--key-file", self.key, HOLDFAST_KEY_FILE=str(self.other)).stdout)
+        piped = subprocess.run(["bash", "-c", f'"$0" verify "$1" --key-file <(cat "$2")', programs.PROGRAMS["holdfast"], self.golden, self.key], capture_output=True, text=True)
+        self.assertIn("whole", piped.stdout)
+        self.assertEqual(holdfast("--complete", "show", "--key-file", self.key, self.golden, "").split(), ["count", "model/"])
+        self.assertEqual(call("--complete", "show", self.golden, "", HOLDFAST_KEY_FILE=str(self.key)).stdout.split(), ["count", "model/"])
+
+    def test_damage_is_found(self):
+        path = self.folder / "damaged_keyed.h5"
+        path.write_bytes(self.golden.read_bytes())
+        with h5py.File(path, "r") as file:
+            at = file["model/weight"].id.get_offset()
+        self.flip(path, at)
+        self.assertIn("/model/weight: its 12 bytes are not those that were saved", self.refused("verify", path, "--key-file", self.key, expect=1))
+        self.assertIn("/model/weight: its 12 bytes are not those that were saved", self.refused("extract", path, self.folder / "none.h5", "--key-file", self.key))
+
+    def test_writing(self):
+        copy, model, count, merged, array, arrays = (self.folder / name for name in ("copy.h5", "model.h5", "count.h5", "merged.h5", "count.npz", "arrays.npz"))
+        self.with_key("extract", self.golden, copy)
+        self.assertEqual(copy.read_bytes(), self.golden.read_bytes())
+        self.with_key("extract", self.golden, model, "--only", "model")
+        np.savez(array, count=np.int64(1000))
+        self.with_key("import", array, count, "--step", 123456789, "--metric", 0.125)
+        self.with_key("merge", model, count, "-o", merged)
+        self.assertEqual(merged.read_bytes(), self.golden.read_bytes())
+        for path in copy, model, count, merged:
+            self.with_key("verify", path)
+        self.with_key("export", self.golden, arrays)
+        with np.load(arrays) as found:
+            self.assertEqual(found["model/weight"].tolist(), [0.5, 1, 1.5])
+
+    def test_seal(self):
+        path = self.folder / "sealed.h5"
+        path.write_bytes(self.tiny.read_bytes())
+        self.assertIn("not sealed with it, as --dry-run says", self.with_key("seal", path, "--dry-run"))
+        self.assertEqual(path.read_bytes(), self.tiny.read_bytes())
+        self.assertEqual(self.with_key("seal", path), f"{path}: was sealed without the key; sealed with it\n")
+        self.assertIn("sealed with the key, step 123456789, metric 0.125", self.with_key("ls", path))
+        self.assertIn("nothing to do", self.with_key("seal", path))
+        self.assertIn("not those that were saved", self.with_key("seal", self.damaged(4112), expect=2))
+        self.assertIn("not those that were saved", self.with_key("seal", self.damaged(4112), "--dry-run", expect=2))
+        with h5py.File(path, "r+") as file:
+            file["count"][()] = 7
+            file["new"] = 1.5
+        edited = path.read_bytes()
+        self.assertIn("its digests were made with a key", self.refused("seal", path))
+        self.assertIn("not one tensor is what its digest says", self.refused("seal", path, "--key-file", self.other))
+        self.assertEqual(path.read_bytes(), edited)
+        self.assertTrue(self.with_key("seal", path, "--metric", 0.5).startswith(f"changed  /count\nadded    /new\n{path}: 2 tensors unchanged; sealed\n"))
+        self.assertIn("4 tensors", self.with_key("verify", path))
+
+    def test_an_edited_file_without_a_key_gets_one(self):
+        path = self.folder / "plain.h5"
+        path.write_bytes(self.tiny.read_bytes())
+        with h5py.File(path, "r+") as file:
+            file["count"][()] = 7
+        self.assertTrue(self.with_key("seal", path).startswith(f"changed  /count\n{path}: 2 tensors unchanged; sealed\n"))
+        self.with_key("verify", path)
+
+    def test_a_run(self):
+        folder = self.run_of("keyed", step_1=None, step_2=0.5)
+        newest = self.path_of(folder, 123456789)
+        newest.write_bytes(self.golden.read_bytes())
+        self.assertIn("sealed with a key", call("history", "--verify", folder).stdout.splitlines()[-1])
+        self.assertNotIn("damage", self.history("--verify", folder)[123456789])
+        self.assertIn("was sealed with a key", self.refused("prune", folder, "--keep-last", 1, "--damaged"))
+        self.assertEqual(self.steps(folder), [1, 2, 123456789])
+        self.with_key("seal", self.path_of(folder, 2))
+        found = self.history("--verify", folder, "--key-file", self.key, status=1)
+        self.assertIn("found one made without any; do not trust it", found[1]["damage"])
+        self.assertEqual(["damage" in found[2], "damage" in found[123456789]], [False, False])
+        self.assertNotIn("sealed with a key", call("history", folder, "--key-file", self.key).stdout)
+        report = self.folder / "keyed.html"
+        self.assertIn("3 checkpoints, 1 damaged", call("report", folder, "-o", report, "--key-file", self.key).stdout)
+        self.assertNotIn("sealed with a key: not read", report.read_text())
+        self.assertIn("sealed with a key: not read", (call("report", folder, "-o", report, "--force"), report.read_text())[1])
+        self.assertIn("none of its checkpoints is whole, and so none was removed", call("prune", folder, "--damaged", "--keep-last", 1, "--key-file", self.other).stderr)
+        self.assertEqual(self.steps(folder), [1, 2, 123456789])
+        self.with_key("prune", folder, "--keep-last", 1)
+        self.assertEqual(self.steps(folder), [1, 123456789])
+        self.flip(newest, 4112)
+        self.with_key("seal", self.path_of(folder, 1))
+        self.with_key("prune", folder, "--damaged")
+        self.assertEqual(self.steps(folder), [1])
 
 
 class Written(Command):
@@ -518,6 +650,24 @@ class Written(Command):
         for files in (one, self.tiny), (self.tiny, one):
             holdfast("merge", *files, "-o", merged, "--force")
             self.same(self.tiny, merged)
+
+    def test_where_a_tensor_lived_is_kept(self):
+        placed, copy, model, rest, key = self.forged("place"), self.new("copy.h5"), self.new("model.h5"), self.new("rest.h5"), self.new("key")
+        def lived(*arguments):
+            return {e["path"]: e["saved_from"] for e in json.loads(holdfast("ls", "--json", *arguments))["entries"] if "saved_from" in e}
+        everywhere = {"/model/weight": "gpu(1)", "/model/tied": "gpu(1)"}
+        self.assertEqual((lived(placed), lived(self.tiny)), (everywhere, {}))
+        holdfast("extract", placed, copy)
+        self.assertEqual(copy.read_bytes(), placed.read_bytes())
+        holdfast("extract", placed, model, "--only", "model/weight", "--rename", "model/weight", "w")
+        self.assertEqual(lived(model), {"/w": "gpu(1)"})
+        holdfast("extract", placed, model, "--force", "--only", "model")
+        holdfast("extract", placed, rest, "--except", "model")
+        holdfast("merge", model, rest, "-o", copy, "--force")
+        self.assertEqual(copy.read_bytes(), placed.read_bytes())
+        key.write_bytes(b"0123456789abcdef")
+        holdfast("seal", copy, "--key-file", key)
+        self.assertEqual(lived(copy, "--key-file", key), everywhere)
 
     def test_merge_with_clashes(self):
         other, merged, array = self.new("other.h5"), self.new("merged.h5"), self.new("count.npz")

@@ -120,7 +120,7 @@ class basic_manifest final : public walk {
       if (const item* first = tied(view)) return add_alias(path, first->entry.path);
       tensors_.emplace(view.data(), number{items_.size()});
     }
-    entry e{.path = path, .dtype = view.dtype(), .shape = view.whole_shape(), .bytes = view.whole_bytes(), .place = view.space()};
+    entry e{.path = path, .dtype = view.dtype(), .shape = view.whole_shape(), .bytes = view.whole_bytes(), .place = view.saved_space()};
     add(std::move(e), std::move(view));
   }
 
@@ -128,7 +128,7 @@ class basic_manifest final : public walk {
     const std::shared_ptr<std::byte[]> copy(new std::byte[view.bytes() + 1]);
     gather(view, 0, static_cast<std::uint64_t>(view.shape().elements()), copy.get());
     keep(copy);
-    return tensor_view(copy.get(), view.dtype(), view.shape(), {}, view.space());
+    return tensor_view(copy.get(), view.dtype(), view.shape(), {}, view.space()).saved_as_in(view.saved_space());
   }
 
   void refresh_tensor(const std::string& path, tensor_view view) {
@@ -139,11 +139,11 @@ class basic_manifest final : public walk {
       same_ = first != nullptr && first->entry.path == i->entry.alias_of;
       return;
     }
-    if (same_memory(i->view, view)) {
+    if (same_memory(i->view, view) && i->entry.place == view.saved_space()) {
       i->view = std::move(view);  // its stream may be another one
       return;
     }
-    same_ = i->entry.kind == entry_kind::tensor && i->entry.dtype == view.dtype() && i->entry.shape == view.whole_shape() && same_part(i->view, view) && i->entry.place == view.space() && (view.bytes() == 0 || tied(view) == nullptr);
+    same_ = i->entry.kind == entry_kind::tensor && i->entry.dtype == view.dtype() && i->entry.shape == view.whole_shape() && same_part(i->view, view) && i->entry.place == view.saved_space() && (view.bytes() == 0 || tied(view) == nullptr);
     if (!same_) return;
     if (view.data() != i->view.data() && view.bytes() != 0) {
       for (auto [at, end] = tensors_.equal_range(i->view.data()); at != end; ++at) {

@@ -33,7 +33,7 @@ class basic_tensor_view {
   /// The same of a dtype known at run time.
   basic_tensor_view(void* data, holdfast::dtype type, holdfast::shape extents, std::vector<std::int64_t> strides = {},
                     memory_space space = host, void* stream = nullptr)
-      : data_(data), type_(type), extents_(std::move(extents)), strides_(std::move(strides)), space_(space), stream_(stream) {
+      : data_(data), type_(type), extents_(std::move(extents)), strides_(std::move(strides)), space_(space), saved_space_(space), stream_(stream) {
     if (!strides_.empty() && strides_.size() != extents_.rank())
       throw error("tensor_view of shape " + extents_.text() + ": " + std::to_string(strides_.size()) + " strides");
     if (data_ == nullptr && extents_.elements() != 0) throw error("tensor_view of shape " + extents_.text() + ": null pointer");
@@ -50,6 +50,8 @@ class basic_tensor_view {
   const std::vector<std::int64_t>& strides() const noexcept { return strides_; }
   /// Whose memory it is.
   memory_space space() const noexcept { return space_; }
+  /// Where a file shall say that it lived: `space`, unless `saved_as_in` says otherwise.
+  memory_space saved_space() const noexcept { return saved_space_; }
   /// The cudaStream_t of memory of a GPU; null is the default stream.
   void* stream() const noexcept { return stream_; }
   /// Whether the elements lie in C order without gaps.
@@ -69,6 +71,12 @@ class basic_tensor_view {
     basic_tensor_view part = *this;
     part.shard_ = std::make_shared<const detail::shard>(std::move(whole), std::move(offsets), extents_);
     return part;
+  }
+  /// The same memory, of which a file shall say that it lived elsewhere: for who copies checkpoints without having the devices.
+  basic_tensor_view saved_as_in(memory_space where) const {
+    basic_tensor_view copy = *this;
+    copy.saved_space_ = where;
+    return copy;
   }
   /// The same part of the same tensor, in contiguous host memory, or with these strides.
   basic_tensor_view in_host(std::byte* memory, std::vector<std::int64_t> strides = {}) const {
@@ -100,7 +108,7 @@ class basic_tensor_view {
   holdfast::dtype type_ = dtype::uint8;
   holdfast::shape extents_{0};
   std::vector<std::int64_t> strides_;
-  memory_space space_;
+  memory_space space_, saved_space_;
   void* stream_ = nullptr;
   std::shared_ptr<const detail::shard> shard_;
 };

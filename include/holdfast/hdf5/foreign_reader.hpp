@@ -31,7 +31,9 @@ namespace holdfast::hdf5 {
 template <class X>
 class basic_foreign_reader final : public reader {
  public:
-  explicit basic_foreign_reader(std::shared_ptr<io::file> opened) : reader(opened->path(), false), limits_{opened->size()}, opened_(std::move(opened), limits_.size) {
+  /// The digests of a checkpoint that was sealed with a key are compared with that key only, and other ones without any.
+  explicit basic_foreign_reader(std::shared_ptr<io::file> opened, const seal_key& key = {}) : reader(opened->path(), false), limits_{opened->size()}, opened_(std::move(opened), limits_.size) {
+    key_ = key;
     const quiet_errors quiet;
     const detail::plugins_off no_plugins;
     links_ = checked(H5Pcreate(H5P_LINK_ACCESS), &H5Pclose, "H5Pcreate");
@@ -317,7 +319,7 @@ class basic_foreign_reader final : public reader {
     if (H5Iget_type(ours.get()) != H5I_GROUP) return;
     if (const handle step = own_dataset(ours.get(), step_dataset, H5T_INTEGER, what); step.get() >= 0)
       checked(H5Dread(step.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, &step_), what);
-    if (text_attribute(ours.get(), digest_attribute) == keyed_digest_name) return;  // only who has the key can compare them
+    if ((text_attribute(ours.get(), digest_attribute) == keyed_digest_name) != (key_ != nullptr)) return;
     const handle digests = own_dataset(ours.get(), digests_dataset, H5T_STRING, what);
     if (digests.get() < 0) return;
     const handle type = checked(H5Dget_type(digests.get()), &H5Tclose, what);
@@ -335,7 +337,7 @@ class basic_foreign_reader final : public reader {
         const auto nibble = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
         e->digest.bytes[i] = static_cast<std::uint8_t>(nibble(line[2 * i]) << 4 | (nibble(line[2 * i + 1]) & 15));
       }
-      if (e->dtype == dtype::string && e->shape.back() == 1 && e->digest == holdfast::detail::root_of({})) {
+      if (e->dtype == dtype::string && e->shape.back() == 1 && e->digest == holdfast::detail::root_of({}, key_)) {
         // HDF5 has no strings of width 0: they are stored one byte wide.
         std::vector<std::int64_t> extents(e->shape.begin(), e->shape.end());
         extents.back() = 0;
