@@ -27,6 +27,12 @@ int prune(const prune_options& options) {
   find_damage(all, false, options.key);
   for (const checkpoint_info& c : all)
     if (c.damage.empty() && unverifiable(c, options.key)) throw holdfast::error(c.path + ": was sealed with a key, without which nobody can tell whether it is whole; name the file that holds it with --key-file");
+  // What only the key does not fit may be as it was saved, with another key or with none.
+  std::vector<checkpoint_info> unfit = all;
+  std::erase_if(unfit, [&](const checkpoint_info& c) { return c.damage.empty() || !options.key; });
+  for (checkpoint_info& c : unfit) c.damage.clear();
+  find_damage(unfit, false, nullptr);
+  const auto only_unfit = [&](const checkpoint_info& c) { return std::any_of(unfit.begin(), unfit.end(), [&](const checkpoint_info& other) { return other.path == c.path && other.damage.empty(); }); };
   // The newest one that is kept must be whole to the last byte: what seems so and is not does not count.
   for (auto c = all.rbegin(); c != all.rend(); ++c) {
     if (!c->damage.empty()) continue;
@@ -51,7 +57,7 @@ int prune(const prune_options& options) {
     for (const checkpoint_info& c : all) {
       const bool sound = c.damage.empty();
       const std::string reason = sound ? reasons[i++] : "damaged: " + reason_alone(c);
-      const bool remove = sound ? reason.empty() : options.damaged && !whole.empty();
+      const bool remove = sound ? reason.empty() : options.damaged && !whole.empty() && !only_unfit(c);
       if (remove && !dry_run) holdfast::io::posix().remove(c.path);
       rows.push_back({remove ? dry_run ? "would remove" : "removed" : "kept", std::to_string(c.step), readable(c.bytes), reason});
       if (!remove) continue;

@@ -19,7 +19,6 @@ RUN_AS_THEY_ARE = {"docs/format.md": {"python"}, "docs/tool.md": {"console"}, "d
 
 # What begins a command that pages.py does not run, and who runs it instead, or why nobody does.
 NOT_FOLLOWED = {
-    "git clone ": "who runs the tests has a clone",
     "./scripts/test": "it runs the tests: .ci/run is this script",
     "./scripts/demo": "tests/examples/kill_resume.py does, of which it is the first trainer with other numbers",
     "./scripts/docs": "the test docs_site does",

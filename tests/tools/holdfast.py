@@ -520,8 +520,8 @@ class Keyed(RunFolder):
         self.assertIn("sealed with a key: not read", (call("report", folder, "-o", report, "--force"), report.read_text())[1])
         self.assertIn("none of its checkpoints is whole, and so none was removed", call("prune", folder, "--damaged", "--keep-last", 1, "--key-file", self.other).stderr)
         self.assertEqual(self.steps(folder), [1, 2, 123456789])
-        self.with_key("prune", folder, "--keep-last", 1)
-        self.assertEqual(self.steps(folder), [1, 123456789])
+        self.with_key("prune", folder, "--keep-last", 1, "--damaged")
+        self.assertEqual(self.steps(folder), [1, 123456789])  # the first has no key, and may be whole
         self.flip(newest, 4112)
         self.with_key("seal", self.path_of(folder, 1))
         self.with_key("prune", folder, "--damaged")
