@@ -332,6 +332,22 @@ BOOST_AUTO_TEST_CASE(a_restore_returns_when_all_has_arrived) {
   BOOST_TEST(joined(cuda_sim::violations()) == "");
 }
 
+BOOST_AUTO_TEST_CASE(a_stream_that_no_tensor_names_is_not_waited_for) {
+  const support::folder folder;
+  cuda_sim::reset({.schedule = cuda_sim::schedule::lazy});
+  const cuda_test::stream own(0);
+  holdfast::cuda::buffer<float> bound({1000}, own), other({1000});  // the other in the default stream
+  bool ran = false;
+  cuda_test::require(cuda_sim::launch(nullptr, {}, {{other.data(), 4000}}, [&ran](const auto&, const auto&) { ran = true; }));
+  holdfast::state state;
+  state.bind("x", bound);
+  holdfast::save(folder / "a.h5", state);
+  holdfast::restore(folder / "a.h5", state);
+  BOOST_TEST(!ran);
+  cuda_sim::run_enqueued();
+  BOOST_TEST(ran);
+}
+
 BOOST_AUTO_TEST_CASE(a_copy_that_fails_later_is_an_error_of_the_save) {
   const support::folder folder;
   const std::string path = folder / "a.h5";
