@@ -16,12 +16,14 @@ struct before {
 };
 
 /// The numbers 0 to n - 1 in that order, equal ones as they were. All sorting in the library goes through it: one
-/// instantiation of std::stable_sort instead of one for each element type keeps the headers cheap to compile.
+/// instantiation of std::sort instead of one for each element type keeps the headers cheap to compile.
 template <class = void>
 std::vector<std::size_t> sorted_order(std::size_t n, before order) {
   std::vector<std::size_t> numbers(n);
   std::iota(numbers.begin(), numbers.end(), std::size_t{0});
-  std::stable_sort(numbers.begin(), numbers.end(), [order](std::size_t a, std::size_t b) { return order.function(order.context, a, b); });
+  std::sort(numbers.begin(), numbers.end(), [order](std::size_t a, std::size_t b) {
+    return order.function(order.context, a, b) || (a < b && !order.function(order.context, b, a));
+  });
   return numbers;
 }
 

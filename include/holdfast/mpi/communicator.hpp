@@ -151,9 +151,11 @@ class basic_communicator {
     for (const std::uint8_t byte : mine.bytes) given.push_back(static_cast<std::uint8_t>(~byte));
     given.insert(given.end(), answers.begin(), answers.end());
     const auto least = this->least(given);
-    const auto not_most = least.begin() + mine.bytes.size(), yes = not_most + mine.bytes.size();
-    std::vector<bool> all{std::equal(least.begin(), not_most, not_most, [](std::uint8_t a, std::uint8_t b) { return a == static_cast<std::uint8_t>(~b); })};
-    all.insert(all.end(), yes, least.end());
+    const std::size_t n = mine.bytes.size();
+    bool same = true;
+    for (std::size_t i = 0; i < n; ++i) same = same && least[i] == static_cast<std::uint8_t>(~least[n + i]);  // the most of all
+    std::vector<bool> all{same};
+    for (std::size_t i = 2 * n; i < least.size(); ++i) all.push_back(least[i] != 0);
     return all;
   }
 
