@@ -1,5 +1,6 @@
 #include <holdfast/core/order.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,17 @@ BOOST_AUTO_TEST_CASE(nothing_and_one_item_are_sorted) {
   holdfast::detail::sort(one, std::less<>());
   BOOST_TEST(none.empty());
   BOOST_TEST(one.front() == "a");
+}
+
+BOOST_AUTO_TEST_CASE(any_number_of_items_is_sorted) {
+  for (int n = 0; n < 70; ++n) {
+    std::vector<int> items, sorted;
+    for (int i = 0; i < n; ++i) items.push_back((i * 7919 + n) % 31);
+    sorted = items;
+    std::sort(sorted.begin(), sorted.end());
+    holdfast::detail::sort(items);
+    BOOST_TEST(items == sorted, boost::test_tools::per_element());
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

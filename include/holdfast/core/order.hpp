@@ -16,14 +16,20 @@ struct before {
 };
 
 /// The numbers 0 to n - 1 in that order, equal ones as they were. All sorting in the library goes through it: one
-/// instantiation of std::sort instead of one for each element type keeps the headers cheap to compile.
+/// instantiation instead of one for each element type keeps the headers cheap to compile. Merges, since std::stable_sort of libstdc++ 12
+/// calls what C++17 deprecates.
 template <class = void>
 std::vector<std::size_t> sorted_order(std::size_t n, before order) {
-  std::vector<std::size_t> numbers(n);
+  std::vector<std::size_t> numbers(n), merged(n);
   std::iota(numbers.begin(), numbers.end(), std::size_t{0});
-  std::sort(numbers.begin(), numbers.end(), [order](std::size_t a, std::size_t b) {
-    return order.function(order.context, a, b) || (a < b && !order.function(order.context, b, a));
-  });
+  for (std::size_t run = 1; run < n; run *= 2) {
+    const std::size_t* const from = numbers.data();
+    for (std::size_t begin = 0; begin < n; begin += 2 * run) {
+      const std::size_t middle = std::min(begin + run, n), end = std::min(begin + 2 * run, n);
+      std::merge(from + begin, from + middle, from + middle, from + end, merged.data() + begin, [order](std::size_t a, std::size_t b) { return order.function(order.context, a, b); });
+    }
+    numbers.swap(merged);
+  }
   return numbers;
 }
 
