@@ -272,7 +272,7 @@ class basic_saver {
     std::optional<hdf5::basic_trailer<X>> end;
     std::vector<std::byte> name;
     detail::packer small;
-    const auto met = detail::error_of([&] {
+    std::exception_ptr met = detail::error_of([&] {
       detail::pack_small(plan, views_, small);
       if (!comm.root()) return;
       end = holdfast::detail::trailer_for(*plan.layout, options);
@@ -285,15 +285,17 @@ class basic_saver {
     io::file* file = nullptr;
     const bool collective = ranks.writes == writes::collective;
     std::string temporary;
-    detail::agree(comm, met ? met : detail::error_of([&] {
-                    if (name.empty()) return;  // rank 0 met an error
-                    detail::unpacker in(name);
-                    temporary = in.text();
-                    if (writing.bytes() == 0 && !collective) return;
-                    if (comm.root()) file = &**durable;
-                    else file = (joined = on.join(temporary, path)).get();
-                    if (!collective) holdfast::detail::choose_mode(*file, options, in.get<std::uint64_t>());
-                  }));
+    const auto open = [&] {
+      if (name.empty()) return;  // rank 0 met an error
+      detail::unpacker in(name);
+      temporary = in.text();
+      if (writing.bytes() == 0 && !collective) return;
+      if (comm.root()) file = &**durable;
+      else file = (joined = on.join(temporary, path)).get();
+      if (!collective) holdfast::detail::choose_mode(*file, options, in.get<std::uint64_t>());
+    };
+    if (!met) met = detail::error_of(open);
+    detail::agree(comm, met);
     const auto contents = comm.gather(small.bytes());
     detail::agree(comm, collective ? writing.write_collectively(*file, temporary, ranks.hints, pieces_) : writing.write(file, pieces_));
     joined.reset();
