@@ -51,4 +51,36 @@ BOOST_AUTO_TEST_CASE(parts_make_up_a_tensor_or_are_refused) {
   BOOST_TEST(refused > 100);
 }
 
+BOOST_AUTO_TEST_CASE(parts_are_sent_once_each) {
+  const shape whole{1 << 20, 8};
+  const std::size_t of_one = 1 + 4 * sizeof(std::int64_t);
+  for (const auto& [distinct, width] : {std::pair(std::size_t{1}, 1), {256, 1}, {257, 2}, {65536, 2}, {65537, 4}}) {
+    mpi::detail::packed_parts parts;
+    const auto put = [&](std::size_t n) { return shard(whole, {static_cast<std::int64_t>(n), 2}, {1, 3}); };
+    for (std::size_t n = 0; n < distinct; ++n) parts.put(put(n));
+    for (std::size_t n = distinct; n-- > 0;) parts.put(put(n));
+    mpi::detail::packer out;
+    parts.to(out);
+    BOOST_TEST(out.bytes().size() == sizeof(std::uint32_t) + distinct * (of_one + 2 * static_cast<std::size_t>(width)));
+    mpi::detail::unpacked_parts in{mpi::detail::unpacker(out.bytes())};
+    std::vector<std::uint32_t> numbers;
+    for (std::size_t n = 0; n < 2 * distinct; ++n) {
+      numbers.push_back(in.next());
+      if (!(in.part(numbers[n], whole) == put(std::min(n, 2 * distinct - 1 - n)))) BOOST_ERROR(n);
+    }
+    BOOST_TEST(std::equal(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(distinct), numbers.rbegin()));
+    support::message_of<error>([&] { (void)in.next(); });
+  }
+  // Blocks and stretches of elements, of whole tensors of which the one who unpacks knows the shape.
+  mpi::detail::packed_parts parts;
+  const shape small{6, 4};
+  parts.put({small, {7}, {5}});
+  parts.put({small, {2, 0}, {4, 4}});
+  mpi::detail::packer out;
+  parts.to(out);
+  mpi::detail::unpacked_parts in{mpi::detail::unpacker(out.bytes())};
+  BOOST_TEST((in.part(in.next(), small) == shard(small, {7}, {5})));
+  BOOST_TEST((in.part(in.next(), {6, 9}) == shard({6, 9}, {2, 0}, {4, 4})));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -16,11 +16,33 @@ BOOST_AUTO_TEST_CASE(bytes_come_from_every_rank_and_go_to_all) {
   auto sent = all.rank() == 3 ? bytes_of(7) : std::vector<std::byte>(5);
   all.broadcast(sent, 3);
   BOOST_TEST((sent == bytes_of(7)));
+  const auto alike = all.gather(bytes_of(2), true);
+  for (const auto& of_rank : alike) BOOST_TEST((of_rank == bytes_of(2)));
+  BOOST_TEST(alike.size() == gathered.size());
+  for (const std::size_t expected : {std::size_t{0}, std::size_t{999}, std::size_t{1000}, std::size_t{1001}}) {
+    auto bytes = all.root() ? bytes_of(1) : std::vector<std::byte>();
+    all.broadcast(bytes, 0, expected);
+    BOOST_TEST((bytes == bytes_of(1)));
+    bytes.resize(all.root() ? 0 : 7);
+    all.broadcast(bytes, 0, expected);
+    BOOST_TEST(bytes.empty());
+  }
   BOOST_TEST(all.least(10 - all.rank()) == 11 - all.size());
   const std::vector<std::uint8_t> many(all.least(std::vector<std::uint8_t>{1, all.rank() != 2, static_cast<std::uint8_t>(40 + all.rank())}));
   BOOST_TEST((many == std::vector<std::uint8_t>{1, 0, 40}));
   BOOST_TEST(all.any(all.rank() == 2));
   BOOST_TEST(!all.all(all.rank() != 2));
+}
+
+BOOST_AUTO_TEST_CASE(all_ranks_are_asked_several_things_at_once) {
+  const communicator all(MPI_COMM_WORLD);
+  const auto of = [](int n) { return holdfast::detail::digest_of(std::as_bytes(std::span(&n, 1))); };
+  const auto [same, different, one_differs, yes, one_says_no] = all.ask({of(1), of(all.rank()), of(all.rank() == 2)}, {true, all.rank() != 1});
+  BOOST_TEST(same);
+  BOOST_TEST(!different);
+  BOOST_TEST(!one_differs);
+  BOOST_TEST(yes);
+  BOOST_TEST(!one_says_no);
 }
 
 BOOST_AUTO_TEST_CASE(the_error_of_one_rank_is_thrown_by_all) {

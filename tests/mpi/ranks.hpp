@@ -44,6 +44,12 @@ class first_ranks {
   MPI_Comm comm_ = MPI_COMM_NULL;
 };
 
+/// What the ranks agree on for a save of what each has bound.
+inline holdfast::mpi::detail::blueprint planned(const holdfast::mpi::detail::communicator& comm, const holdfast::detail::manifest& bound) {
+  const holdfast::mpi::detail::naming named(bound, comm.rank());
+  return {comm, named, ask(comm, named), false};
+}
+
 /// One folder for all ranks, which goes when all are done with it.
 class shared_folder {
  public:

@@ -19,9 +19,9 @@ BOOST_AUTO_TEST_CASE(small_tensors_of_all_ranks_are_put_together_by_rank_0) {
 
     const mpi::detail::communicator comm(*three);
     const holdfast::detail::manifest manifest(s);
-    mpi::detail::blueprint plan(comm, manifest, false);
-    std::vector<tensor_view> views;
-    for (const auto& i : manifest.items()) views.push_back(i.view);
+    mpi::detail::blueprint plan = support::planned(comm, manifest);
+    std::vector<const tensor_view*> views;
+    for (const auto& i : manifest.items()) views.push_back(&i.view);
     mpi::detail::packer small;
     mpi::detail::pack_small(plan, views, small);
     BOOST_TEST(small.bytes().size() == sizeof seed + columns.memory.size() * sizeof(float));  // rank 0 has what all have

@@ -60,9 +60,9 @@ template <class>
 class basic_manifest final : public walk {
  public:
   struct item {
-    holdfast::entry entry;
-    tensor_view view;
-    std::size_t binding, visit;              ///< the numbers of the binding and of the visit that it came from
+    holdfast::entry entry{};
+    tensor_view view{};
+    std::size_t binding = 0, visit = 0;      ///< the numbers of the binding and of the visit that it came from
     std::optional<std::uint64_t> version{};  ///< of its content, where the program counts it (`state::version`)
     const std::uint64_t* counter = nullptr;  ///< which counts it
   };
@@ -120,8 +120,12 @@ class basic_manifest final : public walk {
       if (const item* first = tied(view)) return add_alias(path, first->entry.path);
       tensors_.emplace(view.data(), number{items_.size()});
     }
-    entry e{.path = path, .dtype = view.dtype(), .shape = view.whole_shape(), .bytes = view.whole_bytes(), .place = view.saved_space()};
-    add(std::move(e), std::move(view));
+    item& i = add(path);
+    i.entry.dtype = view.dtype();
+    i.entry.shape = view.whole_shape();
+    i.entry.bytes = view.whole_bytes();
+    i.entry.place = view.saved_space();
+    i.view = std::move(view);
   }
 
   tensor_view copy_of(const tensor_view& view) {
@@ -185,7 +189,7 @@ class basic_manifest final : public walk {
   void absent(const std::string& path) override { plain(path, entry_kind::absent); }
   void plain(const std::string& path, entry_kind kind) {
     if (refreshing_) met(path, kind);
-    else add({.path = path, .kind = kind});
+    else add(path).entry.kind = kind;
   }
 
   void identity(const std::string& path, const std::string& value) override {
@@ -198,7 +202,11 @@ class basic_manifest final : public walk {
       if (same_) i->view = std::move(view);
       return;
     }
-    add({.path = path, .dtype = dtype::string, .shape = view.shape(), .bytes = view.bytes()}, view);
+    item& i = add(path);
+    i.entry.dtype = dtype::string;
+    i.entry.shape = view.shape();
+    i.entry.bytes = view.bytes();
+    i.view = std::move(view);
   }
 
   bool seen(const std::string& path, const void* address, const void* type) override {
@@ -212,11 +220,19 @@ class basic_manifest final : public walk {
     return true;
   }
 
-  void add_alias(const std::string& path, const std::string& target) {
-    add({.path = path, .kind = entry_kind::alias, .alias_of = target});
+  void add_alias(const std::string& path, std::string target) {
+    item& i = add(path);
+    i.entry.kind = entry_kind::alias;
+    i.entry.alias_of = std::move(target);
   }
 
-  void add(entry e, tensor_view view = {}) { items_.push_back({std::move(e), std::move(view), binding, items_.size()}); }
+  item& add(const std::string& path) {
+    item& i = items_.emplace_back();
+    i.entry.path = path;
+    i.binding = binding;
+    i.visit = items_.size() - 1;
+    return i;
+  }
 
   void check_names() const {
     std::string_view before;

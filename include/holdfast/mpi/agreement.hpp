@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <holdfast/core/digest.hpp>
 #include <holdfast/core/error.hpp>
 #include <holdfast/core/manifest.hpp>
 #include <holdfast/core/order.hpp>
@@ -24,6 +26,10 @@ using holdfast::detail::shard;
 
 /// The group of what each rank has for itself, and the dataset in it that says how many ranks saved.
 inline constexpr const char *ranks_group = "ranks", *rank_count = "ranks/count";
+
+/// The group of what is one rank's own.
+template <class = void>
+std::string own_group(int rank) { return std::string(ranks_group) + "/" + std::to_string(rank); }
 
 /// The rank whose own state a path names, -1 for state that all ranks share. Throws `error` for a path in /ranks that is
 /// neither.
@@ -100,12 +106,71 @@ void pack(packer& to, const shard& s) {
   to.append(std::as_bytes(std::span(s.extents().begin(), s.extents().end())));
 }
 template <class = void>
-shard unpack_shard(unpacker& from, const shape& whole) {
+shard unpack_shard(unpacker from, const shape& whole) {
   const auto dimensions = from.get<std::uint8_t>();
   numbers offsets;
   const auto at = unpack_numbers(from, dimensions, offsets);
   return {whole, at, unpack_shape(from, dimensions)};
 }
+
+/// The parts that one rank has of tensors, to be sent: each that differs once, since layers are cut alike, and of each tensor the number of
+/// its part, in as few bytes as tell them apart.
+template <class>
+class basic_packed_parts {
+ public:
+  void put(const shard& s) {
+    one_.clear();
+    pack(one_, s);
+    const auto [at, is_new] = known_.try_emplace(holdfast::detail::digest_of(one_.bytes()).bytes, static_cast<std::uint32_t>(known_.size()));
+    if (is_new) distinct_.append(one_.bytes());
+    numbers_.push_back(at->second);
+  }
+  void to(packer& out) const {
+    out.put(static_cast<std::uint32_t>(known_.size()));
+    out.append(distinct_.bytes());
+    const auto put_as = [&]<class T>(T) {
+      for (const std::uint32_t n : numbers_) out.put(static_cast<T>(n));
+    };
+    if (known_.size() <= one_byte) put_as(std::uint8_t());
+    else if (known_.size() <= two_bytes) put_as(std::uint16_t());
+    else put_as(std::uint32_t());
+  }
+
+  static constexpr std::size_t one_byte = 1u << 8, two_bytes = 1u << 16;
+
+ private:
+  std::map<std::array<std::uint8_t, sizeof(digest)>, std::uint32_t> known_;
+  std::vector<std::uint32_t> numbers_;
+  packer distinct_, one_;
+};
+using packed_parts = basic_packed_parts<void>;
+
+/// The same received: the parts in the order in which they were put.
+template <class>
+class basic_unpacked_parts {
+ public:
+  explicit basic_unpacked_parts(unpacker from) : numbers_(from) {
+    for (auto left = numbers_.get<std::uint32_t>(); left > 0; --left) {
+      const unpacker begin = numbers_;
+      const std::size_t size = 2 * std::size_t{numbers_.get<std::uint8_t>()} * sizeof(std::int64_t);
+      numbers_.take(size);
+      distinct_.push_back(begin);
+    }
+  }
+  /// The next one's number: one that it had before is that part again.
+  std::uint32_t next() {
+    if (distinct_.size() <= packed_parts::one_byte) return numbers_.get<std::uint8_t>();
+    if (distinct_.size() <= packed_parts::two_bytes) return numbers_.get<std::uint16_t>();
+    return numbers_.get<std::uint32_t>();
+  }
+  /// The part of that number.
+  shard part(std::uint32_t n, const shape& whole) const { return unpack_shard(distinct_.at(n), whole); }
+
+ private:
+  std::vector<unpacker> distinct_;  // each from where it begins on
+  unpacker numbers_;
+};
+using unpacked_parts = basic_unpacked_parts<void>;
 
 /// Throws `error` with the first difference between what rank 0 shares with the others and what this rank does. Places are not
 /// compared: each rank may have a device of its own.

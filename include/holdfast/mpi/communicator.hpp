@@ -1,12 +1,13 @@
 #pragma once
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <exception>
-#include <initializer_list>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -74,6 +75,7 @@ class basic_packer {
     return *this;
   }
   void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
+  void clear() noexcept { bytes_.clear(); }
   void append(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
   const std::vector<std::byte>& bytes() const noexcept { return bytes_; }
 
@@ -145,35 +147,52 @@ class basic_communicator {
   }
   bool all(bool mine) const { return least(mine) != 0; }
   bool any(bool mine) const { return !all(!mine); }
-  /// Asks several things in one call: whether all ranks give this digest, and of each answer whether it is yes on all. In this order.
-  std::vector<bool> ask(const digest& mine, std::initializer_list<bool> answers) const {
-    std::vector<std::uint8_t> given(mine.bytes.begin(), mine.bytes.end());
-    for (const std::uint8_t byte : mine.bytes) given.push_back(static_cast<std::uint8_t>(~byte));
-    given.insert(given.end(), answers.begin(), answers.end());
+  /// Asks several things in one call: of each digest whether all ranks give the same, and of each answer whether it is yes on all. In
+  /// this order.
+  template <std::size_t Digests, std::size_t Answers>
+  std::array<bool, Digests + Answers> ask(const digest (&mine)[Digests], const bool (&answers)[Answers]) const {
+    std::vector<std::uint8_t> given;
+    for (const digest& d : mine) {
+      given.insert(given.end(), d.bytes.begin(), d.bytes.end());
+      for (const std::uint8_t byte : d.bytes) given.push_back(static_cast<std::uint8_t>(~byte));
+    }
+    given.insert(given.end(), std::begin(answers), std::end(answers));
     const auto least = this->least(given);
-    const std::size_t n = mine.bytes.size();
-    bool same = true;
-    for (std::size_t i = 0; i < n; ++i) same = same && least[i] == static_cast<std::uint8_t>(~least[n + i]);  // the most of all
-    std::vector<bool> all{same};
-    for (std::size_t i = 2 * n; i < least.size(); ++i) all.push_back(least[i] != 0);
+    std::array<bool, Digests + Answers> all{};
+    auto at = least.begin();
+    for (std::size_t d = 0; d < Digests; ++d) {
+      const auto complements = at + sizeof(digest);  // of the most that any rank gives
+      all[d] = std::equal(at, complements, complements, [](std::uint8_t lowest, std::uint8_t of_most) { return lowest == static_cast<std::uint8_t>(~of_most); });
+      at = complements + sizeof(digest);
+    }
+    std::transform(at, least.end(), all.begin() + Digests, [](std::uint8_t yes) { return yes != 0; });
     return all;
   }
 
-  /// Gives every rank the bytes of one.
-  void broadcast(std::vector<std::byte>& bytes, int from = 0) const {
+  /// Gives every rank the bytes of one. Those of the first call, which also says how many there are, are `expected`, the same number on
+  /// all ranks: where there are no more it is the only one.
+  void broadcast(std::vector<std::byte>& bytes, int from = 0, std::size_t expected = 4096) const {
     std::uint64_t n = bytes.size();
-    finish("MPI_Ibcast", [&](MPI_Request* r) { return MPI_Ibcast(&n, 1, MPI_UINT64_T, from, comm_, r); });
+    std::vector<std::byte> first(sizeof n + expected);
+    if (rank_ == from) {
+      std::memcpy(first.data(), &n, sizeof n);
+      std::copy_n(bytes.begin(), std::min<std::size_t>(n, expected), first.begin() + sizeof n);
+    }
+    finish("MPI_Ibcast", [&](MPI_Request* r) { return MPI_Ibcast(first.data(), static_cast<int>(first.size()), MPI_BYTE, from, comm_, r); });
+    std::memcpy(&n, first.data(), sizeof n);
     bytes.resize(n);
-    for (std::uint64_t at = 0; at < n; at += most)
+    std::copy_n(first.begin() + sizeof n, std::min<std::size_t>(n, expected), bytes.begin());
+    for (std::uint64_t at = expected; at < n; at += most)
       finish("MPI_Ibcast", [&](MPI_Request* r) { return MPI_Ibcast(bytes.data() + at, static_cast<int>(std::min(most, n - at)), MPI_BYTE, from, comm_, r); });
   }
 
-  /// Brings what every rank gives to rank 0, which gets them by rank; the others get nothing.
-  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) const {
+  /// Brings what every rank gives to rank 0, which gets them by rank; the others get nothing. One call less where it is known to all that
+  /// all give as many bytes.
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine, bool same_size = false) const {
     const auto ranks = static_cast<std::size_t>(size_);
     const std::uint64_t n = mine.size(), piece = std::max<std::uint64_t>(most / ranks, 1);
-    std::vector<std::uint64_t> bytes(ranks);
-    finish("MPI_Iallgather", [&](MPI_Request* r) { return MPI_Iallgather(&n, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, comm_, r); });
+    std::vector<std::uint64_t> bytes(ranks, n);
+    if (!same_size) finish("MPI_Iallgather", [&](MPI_Request* r) { return MPI_Iallgather(&n, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, comm_, r); });
     const std::uint64_t largest = *std::max_element(bytes.begin(), bytes.end());
     std::vector<std::vector<std::byte>> result(root() ? ranks : 0);
     for (std::size_t r = 0; r < result.size(); ++r) result[r].reserve(bytes[r]);

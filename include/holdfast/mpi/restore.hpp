@@ -78,8 +78,6 @@ class basic_rank_restore {
   }
 
  private:
-  static std::string own_group(int rank) { return std::string(ranks_group) + "/" + std::to_string(rank); }
-
   static bool any_own(const holdfast::detail::basic_selection<X>& chosen) {
     return std::any_of(chosen.items().begin(), chosen.items().end(), [](const auto& i) { return holdfast::detail::within(i.path, ranks_group) && i.path != rank_count; });
   }

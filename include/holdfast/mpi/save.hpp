@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <future>
@@ -27,6 +28,7 @@
 #include <holdfast/io/overlapped_writer.hpp>
 #include <holdfast/mpi/blueprint.hpp>
 #include <holdfast/mpi/communicator.hpp>
+#include <holdfast/mpi/naming.hpp>
 #include <holdfast/mpi/rank_options.hpp>
 #include <holdfast/mpi/sealing.hpp>
 #include <holdfast/mpi/writing.hpp>
@@ -37,7 +39,7 @@ namespace holdfast::mpi {
 /// generators do, is bound under such a path; everything else is the same on all ranks or `sharded`.
 template <class = void>
 std::string rank_only(MPI_Comm comm, std::string_view path) {
-  return std::string(detail::ranks_group) + "/" + std::to_string(detail::communicator(comm).rank()) + "/" + std::string(path);
+  return detail::own_group(detail::communicator(comm).rank()) + "/" + std::string(path);
 }
 
 /// Saves one state of all ranks of a communicator again and again, as `holdfast::saver` does for one process: what the ranks
@@ -133,6 +135,7 @@ class basic_saver {
       work();
     } catch (...) {
       forget();
+      named_.reset();
       manifest_.reset();
       throw;
     }
@@ -169,22 +172,33 @@ class basic_saver {
       const auto met = detail::error_of([&] {
         bound.run_before_save();
         same = manifest_ && plan_ && keyed_ == keyed && manifest_->refresh(bound);
-        if (!same) manifest_.emplace(bound);
+        if (!same) {
+          named_.reset();
+          named_.emplace(manifest_.emplace(bound), world_.rank());
+        }
         look();
       });
-      const auto agreed = world_.ask(holdfast::detail::digest_of(call.bytes()), {met == nullptr, same});
-      if (!agreed[0]) {
+      const bool named = named_.has_value();
+      const auto [same_call, same_names, same_size, well, unchanged, untied, unversioned] =
+          world_.ask({holdfast::detail::digest_of(call.bytes()), named ? named_->common_digest() : digest{}, named ? named_->told_size() : digest{}},
+                     {met == nullptr, same, !named || named_->ties().empty(), !named || !named_->versioned()});
+      if (!same_call) {
         std::vector<std::byte> of_root = call.bytes();
         world_.broadcast(of_root);
         detail::together(world_, [&] {
           if (of_root != call.bytes()) throw error(path + ": expected the path, step, key, durability and rank_options that rank 0 saves with");
         });
       }
-      if (!agreed[1]) detail::agree(world_, met);
+      if (!well) detail::agree(world_, met);
       keyed_ = keyed;
-      if (!agreed[2]) {
+      if (!unchanged) {
         forget();
-        plan_.emplace(world_, *manifest_, keyed_);
+        detail::names_asked asked{same_names, same_size, !unversioned};
+        if (!untied) {
+          detail::exchange_ties(world_, *named_);
+          asked = detail::ask(world_, *named_);
+        }
+        plan_.emplace(world_, *named_, asked, keyed_);
       }
       find_known(options.key, ranks);
     });
@@ -194,6 +208,8 @@ class basic_saver {
   void look() {
     views_.clear();
     fetched_.clear();
+    copies_.clear();
+    views_.reserve(manifest_->items().size());
     holdfast::detail::basic_streams<X> streams;
     for (const auto& i : manifest_->items()) {
       holdfast::detail::require_in_place(i.entry.path, i.view);
@@ -207,27 +223,27 @@ class basic_saver {
     for (const auto& i : manifest_->items()) {
       if (holdfast::detail::on_device(i.view)) {
         fetched_.push_back(holdfast::detail::fetch<X>(*staging, i.view));
-        views_.push_back(fetched_.back().view);
+        views_.push_back(&fetched_.back().view);
       } else {
-        views_.push_back(i.view);
+        views_.push_back(&i.view);
       }
     }
   }
 
   /// Copies what the program may change while it is written; what came from devices is a copy.
   void copy() {
-    const auto copied = [this](std::size_t n) { return views_[n].bytes() != 0 && !holdfast::detail::on_device(manifest_->items()[n].view); };
+    const auto copied = [this](std::size_t n) { return views_[n]->bytes() != 0 && !holdfast::detail::on_device(manifest_->items()[n].view); };
     std::size_t bytes = 0;
-    for (std::size_t n = 0; n < views_.size(); ++n) bytes += copied(n) ? (views_[n].bytes() + 63) / 64 * 64 : 0;
+    for (std::size_t n = 0; n < views_.size(); ++n) bytes += copied(n) ? (views_[n]->bytes() + 63) / 64 * 64 : 0;
     if (bytes > image_.memory().size()) staged_.clear();
     const auto image = image_.reserve(bytes);
     const versions held = std::exchange(staged_, {});
     std::size_t at = 0;
     for (std::size_t n = 0; n < views_.size(); ++n) {
       if (!copied(n)) continue;
-      tensor_view& v = views_[n];
+      const tensor_view& v = *views_[n];
       if (held.empty() || !versions_[n] || versions_[n] != held[n]) gather(v, 0, v.bytes() / size_of(v.dtype()), image.data() + at);
-      v = v.in_host(image.data() + at);
+      views_[n] = &copies_.emplace_back(v.in_host(image.data() + at));
       at += (v.bytes() + 63) / 64 * 64;
     }
     staged_ = versions_;
@@ -243,12 +259,12 @@ class basic_saver {
     };
     const auto met = detail::error_of([&] {
       for (const auto& p : plan_->small_replicas)
-        if (!known_[p.item]) put(p, detail::content_digest<X>(views_[p.item]));
+        if (!known_[p.item]) put(p, detail::content_digest<X>(*views_[p.item]));
       writing.for_each_replica(put);
     });
-    const auto agreed = comm.ask(holdfast::detail::digest_of(mine.bytes()), {met == nullptr});
-    if (!agreed[1]) detail::agree(comm, met);
-    if (agreed[0]) return;
+    const auto [same, well] = comm.ask({holdfast::detail::digest_of(mine.bytes())}, {met == nullptr});
+    if (!well) detail::agree(comm, met);
+    if (same) return;
     std::vector<std::byte> of_root = mine.bytes();
     comm.broadcast(of_root);
     detail::together(comm, [&] {
@@ -310,10 +326,12 @@ class basic_saver {
   duplicate calling_, writing_;
   detail::basic_communicator<X> world_, background_;
   std::optional<holdfast::detail::basic_manifest<X>> manifest_;
-  std::optional<detail::basic_blueprint<X>> plan_;  // of it
+  std::optional<detail::basic_naming<X>> named_;    // of it
+  std::optional<detail::basic_blueprint<X>> plan_;  // of them
   bool keyed_ = false;
-  std::vector<tensor_view> views_;  // of its items
-  std::vector<holdfast::detail::basic_fetched<X>> fetched_;
+  std::vector<const tensor_view*> views_;  // of the manifest's items, in host memory: its own, or of what follows
+  std::deque<holdfast::detail::basic_fetched<X>> fetched_;
+  std::deque<tensor_view> copies_;
   versions versions_;        // of its items
   std::vector<bool> known_;  // of them, what has the content of the last save
   struct {

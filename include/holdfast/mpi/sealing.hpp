@@ -21,9 +21,9 @@ namespace holdfast::mpi::detail {
 
 /// Packs what rank 0 writes for this rank: its small tensors, in the order of paths, and then its parts of small ones.
 template <class X>
-void pack_small(const basic_blueprint<X>& plan, const std::vector<tensor_view>& views, packer& to) {
+void pack_small(const basic_blueprint<X>& plan, const std::vector<const tensor_view*>& views, packer& to) {
   const auto put = [&](const auto& p) {
-    const tensor_view& v = views[p.item];
+    const tensor_view& v = *views[p.item];
     std::vector<std::byte> bytes(v.bytes());
     gather(v, 0, v.bytes() / size_of(v.dtype()), bytes.data());
     to.append(bytes);
@@ -35,7 +35,7 @@ void pack_small(const basic_blueprint<X>& plan, const std::vector<tensor_view>& 
 /// Rank 0: writes everything but large tensors, and gives the file its name. By rank, `contents` is what `pack_small` gave, and `digests` those of
 /// the blocks that it wrote.
 template <class X>
-void seal(io::basic_durable_file<X>& file, hdf5::basic_trailer<X>& end, basic_blueprint<X>& plan, const std::vector<tensor_view>& views, const std::vector<std::vector<std::byte>>& contents, const std::vector<std::vector<std::byte>>& digests, const save_options& options) {
+void seal(io::basic_durable_file<X>& file, hdf5::basic_trailer<X>& end, basic_blueprint<X>& plan, const std::vector<const tensor_view*>& views, const std::vector<std::vector<std::byte>>& contents, const std::vector<std::vector<std::byte>>& digests, const save_options& options) {
   hdf5::basic_layout<X>& layout = *plan.layout;
   hdf5::index index{.entries = layout.entries, .first_block = std::vector<std::uint64_t>(layout.entries.size()), .blocks = {}};
   for (entry& e : index.entries)
@@ -72,7 +72,7 @@ void seal(io::basic_durable_file<X>& file, hdf5::basic_trailer<X>& end, basic_bl
     to.resize(e.bytes);
     const std::size_t width = size_of(e.dtype);
     for (std::size_t r = 0; r < given.size(); ++r) {
-      const shard& part = sharded.parts[r];
+      const shard& part = (*sharded.parts)[r];
       const auto bytes = given[r].take(part.elements() * width);
       part.for_each(0, e.bytes / width, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { std::memcpy(to.data() + at * width, bytes.data() + local * width, count * width); });
     }
@@ -80,7 +80,7 @@ void seal(io::basic_durable_file<X>& file, hdf5::basic_trailer<X>& end, basic_bl
   for (const auto& p : plan.small_replicas) {
     auto& to = small[plan.entry_of[p.number]];
     to.resize(p.bytes);
-    gather(views[p.item], 0, p.bytes / size_of(views[p.item].dtype()), to.data());
+    gather(*views[p.item], 0, p.bytes / size_of(views[p.item]->dtype()), to.data());
   }
   if (plan.count_entry) {
     const auto ranks = static_cast<std::int64_t>(contents.size());

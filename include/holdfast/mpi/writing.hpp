@@ -32,7 +32,7 @@ class basic_writing {
   /// `views` is where this rank's tensors are, in host memory, by item of its manifest. Those that are `known` have, on all ranks, the
   /// content that they had when `last`, the digests of a save of the same plan, was made. With `compared`, what is bound whole on every
   /// rank is digested on every rank.
-  basic_writing(const basic_communicator<X>& comm, const basic_blueprint<X>& plan, const std::vector<tensor_view>& views, const save_options& options, const std::vector<bool>& known, const std::vector<digest>& last, bool compared)
+  basic_writing(const basic_communicator<X>& comm, const basic_blueprint<X>& plan, const std::vector<const tensor_view*>& views, const save_options& options, const std::vector<bool>& known, const std::vector<digest>& last, bool compared)
       : comm_(comm), plan_(plan), views_(views), options_(options), known_(known), shards_of_(static_cast<std::size_t>(comm.size())), window_(std::clamp<std::size_t>(256 / shards_of_.size(), 1, 8)) {
     for (const placed& p : plan_.large) {
       const std::uint64_t end = p.first_unit + blocks_in(p.bytes, digest_block);
@@ -129,7 +129,7 @@ class basic_writing {
   /// Calls `visit(bytes from the block's begin on, the tensor's elements from, how many)` for what this rank has of a block.
   template <class F>
   void for_each_held(const unit& u, F&& visit) const {
-    const tensor_view& view = views_[u.of->item];
+    const tensor_view& view = *views_[u.of->item];
     const std::uint64_t width = size_of(view.dtype()), first = u.within() / width, n = plan_.unit_bytes(*u.of, u.number) / width;
     if (!u.of->sharded) return visit(std::uint64_t{0}, first, n);
     view.shard()->for_each(first, first + n, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { visit((at - first) * width, local, count); });
@@ -179,7 +179,7 @@ class basic_writing {
     attempt([&] {
       for (; looked_at_ < end; ++looked_at_) {
         const unit& u = replicas_[looked_at_];
-        const tensor_view& view = views_[u.of->item];
+        const tensor_view& view = *views_[u.of->item];
         const std::uint64_t n = plan_.unit_bytes(*u.of, u.number), width = size_of(view.dtype());
         if (view.contiguous()) {
           found_[looked_at_] = holdfast::detail::digest_of({view.data() + u.within(), n});
@@ -231,7 +231,7 @@ class basic_writing {
 
   void pack(std::span<const unit> blocks, std::vector<std::byte>& to) const {
     for (std::size_t slot = 0; slot < blocks.size(); ++slot) {
-      const tensor_view& view = views_[blocks[slot].of->item];
+      const tensor_view& view = *views_[blocks[slot].of->item];
       const std::size_t width = size_of(view.dtype());
       for_each_held(blocks[slot], [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) {
         const header h{static_cast<std::uint32_t>(slot), static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(count * width)};
@@ -259,7 +259,7 @@ class basic_writing {
       auto& bytes = stretches.back().bytes;
       blocks.emplace_back(bytes.data() + bytes.size(), n);
       bytes = {bytes.data(), bytes.size() + n};
-      for_each_held(u, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { gather(views_[u.of->item], local, count, blocks.back().data() + at); });
+      for_each_held(u, [&](std::uint64_t at, std::uint64_t local, std::uint64_t count) { gather(*views_[u.of->item], local, count, blocks.back().data() + at); });
     }
     for (unpacker in(received); !in.empty();) {
       const auto h = in.get<header>();
@@ -273,7 +273,7 @@ class basic_writing {
 
   const basic_communicator<X>& comm_;
   const basic_blueprint<X>& plan_;
-  const std::vector<tensor_view>& views_;
+  const std::vector<const tensor_view*>& views_;
   const save_options& options_;
   const std::vector<bool>& known_;            // by item
   std::vector<unit> alone_;                   // that need nothing of other ranks
