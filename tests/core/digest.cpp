@@ -126,4 +126,31 @@ BOOST_AUTO_TEST_CASE(the_block_of_the_format_is_one_mebibyte) {
   BOOST_TEST(holdfast::detail::blocks_in(101, 100) == 2u);
 }
 
+#if defined(__x86_64__)
+BOOST_AUTO_TEST_CASE(a_digest_leaves_no_wide_register_in_use) {
+  unsigned leaf = 0xd, ignored = 0, part = 1, features = 0;
+  asm volatile("cpuid" : "+a"(leaf), "=b"(ignored), "+c"(part), "=d"(features));
+  const auto upper_halves = [] {
+    unsigned low = 0, high = 0;
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(1));
+    return low & 0x44;  // of ymm and of zmm registers
+  };
+  const bool can_tell = __builtin_cpu_supports("avx2") && (leaf & 4) != 0;
+  if (can_tell) asm volatile("vpcmpeqd %%ymm1, %%ymm1, %%ymm1" ::: "xmm1");
+  const bool tells = can_tell && upper_halves() != 0;
+  BOOST_TEST_MESSAGE("this processor " << (tells ? "tells" : "does not tell") << " which registers are in use");
+  if (!tells) return;
+  asm volatile("vzeroupper" ::: "xmm1");
+  const std::vector<std::byte> content(std::size_t{1} << 20);
+  (void)digest_of(content);
+  BOOST_TEST(upper_halves() == 0u);
+  holdfast::detail::stream_digest stream;
+  stream.update(content);
+  BOOST_TEST(upper_halves() == 0u);
+  stream.update(std::span(content).first(1000));
+  (void)stream.finish();
+  BOOST_TEST(upper_halves() == 0u);
+}
+#endif
+
 BOOST_AUTO_TEST_SUITE_END()

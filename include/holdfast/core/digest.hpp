@@ -72,8 +72,23 @@ digest canonical(XXH128_hash_t h) {
   return d;
 }
 
+/// Calls xxHash. Its code for AVX-512 leaves the upper halves of the vector registers in use, and as long as they are, code for SSE, which is
+/// what compilers make for any x86-64, takes several times as long: all of the program, until somebody clears them (Intel's optimization manual,
+/// "Mixing AVX code with SSE code").
+template <class F>
+auto with_wide_vectors(F&& call) {
+  const auto result = call();
+#if defined(XXH_X86DISPATCH_H_13563687684)
+  static const bool wide = __builtin_cpu_supports("avx");
+  if (wide) asm volatile("vzeroupper" ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+#endif
+  return result;
+}
+
 template <class = void>
-digest digest_of(std::span<const std::byte> bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
+digest digest_of(std::span<const std::byte> bytes) {
+  return canonical(with_wide_vectors([&] { return XXH3_128bits(bytes.data(), bytes.size()); }));
+}
 
 /// A digest over bytes that come in pieces: XXH3-128, or that of a key.
 template <class>
@@ -85,12 +100,12 @@ class basic_stream_digest {
   }
   void update(std::span<const std::byte> bytes) {
     if (keyed_) keyed_->update(bytes);
-    else XXH3_128bits_update(state_.get(), bytes.data(), bytes.size());
+    else with_wide_vectors([&] { return XXH3_128bits_update(state_.get(), bytes.data(), bytes.size()); });
   }
   /// The digest of everything since the start, which is then anew.
   digest finish() {
     if (keyed_) return keyed_->finish();
-    const digest d = canonical(XXH3_128bits_digest(state_.get()));
+    const digest d = canonical(with_wide_vectors([&] { return XXH3_128bits_digest(state_.get()); }));
     XXH3_128bits_reset(state_.get());
     return d;
   }

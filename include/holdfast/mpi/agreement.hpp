@@ -60,7 +60,7 @@ using numbers = std::array<std::int64_t, shape::max_rank>;
 template <class = void>
 std::span<const std::int64_t> unpack_numbers(unpacker& from, std::size_t count, numbers& memory) {
   const auto taken = std::span(memory).first(std::min(count, memory.size()));
-  from.take_to(std::as_writable_bytes(taken));
+  for (std::int64_t& each : taken) each = from.get<std::int64_t>();  // a copy of so few, how many is known at run time, costs more than all else
   return taken;
 }
 template <class = void>
@@ -150,7 +150,9 @@ template <class>
 class basic_unpacked_parts {
  public:
   explicit basic_unpacked_parts(unpacker from) : numbers_(from) {
-    for (auto left = numbers_.get<std::uint32_t>(); left > 0; --left) {
+    const auto count = numbers_.get<std::uint32_t>();
+    distinct_.reserve(count);
+    for (std::uint32_t n = 0; n < count; ++n) {
       const unpacker begin = numbers_;
       const std::size_t size = 2 * std::size_t{numbers_.get<std::uint8_t>()} * sizeof(std::int64_t);
       numbers_.take(size);

@@ -163,7 +163,8 @@ class basic_blueprint {
     return out.bytes();
   }
 
-  /// What ranks hold of tensors, by their shape and the number of each rank's part: layers are cut alike.
+  /// What ranks hold of tensors, by a digest of their shape and the number of each rank's part: layers are cut alike. No more than
+  /// 64 at a time.
   using arrangements = std::map<std::array<std::uint8_t, sizeof(digest)>, std::shared_ptr<const std::vector<shard>>>;
 
   /// Takes what each rank holds of a tensor. Throws `error` where that does not make it up.
@@ -173,13 +174,14 @@ class basic_blueprint {
     std::vector<std::uint32_t> of_each;
     for (auto& of_rank : of_ranks) of_each.push_back(of_rank.next());
     arrangement.put_all(std::span<const std::uint32_t>(of_each));
-    auto& parts = known[holdfast::detail::digest_of(arrangement.bytes()).bytes];
-    if (parts) return parts;
+    const auto which = holdfast::detail::digest_of(arrangement.bytes()).bytes;
+    if (const auto at = known.find(which); at != known.end()) return at->second;
+    if (known.size() == 64) known.clear();
     auto found = std::make_shared<std::vector<shard>>();
     found->reserve(of_each.size());
     for (std::size_t r = 0; r < of_each.size(); ++r) found->push_back(of_ranks[r].part(of_each[r], e.shape));
     require_cover(e.path, *found);
-    return parts = found;
+    return known[which] = found;
   }
 
   static bool is_large(const entry& e) { return e.kind == entry_kind::tensor && e.bytes >= hdf5::detail::large_tensor; }
