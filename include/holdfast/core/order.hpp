@@ -16,18 +16,26 @@ struct before {
 };
 
 /// The numbers 0 to n - 1 in that order, equal ones as they were. All sorting in the library goes through it: one
-/// instantiation instead of one for each element type keeps the headers cheap to compile. Merges, since std::stable_sort of libstdc++ 12
-/// calls what C++17 deprecates.
+/// instantiation instead of one for each element type keeps the headers cheap to compile. Merges what is in order already, which are long
+/// stretches where layers are bound by number. (std::stable_sort of libstdc++ 12 calls what C++17 deprecates.)
 template <class = void>
 std::vector<std::size_t> sorted_order(std::size_t n, before order) {
-  std::vector<std::size_t> numbers(n), merged(n);
+  const auto less = [order](std::size_t a, std::size_t b) { return order.function(order.context, a, b); };
+  std::vector<std::size_t> numbers(n), merged(n), begins{0};  // of stretches in order, and the end of the last one
   std::iota(numbers.begin(), numbers.end(), std::size_t{0});
-  for (std::size_t run = 1; run < n; run *= 2) {
+  for (std::size_t i = 1; i < n; ++i)
+    if (less(i, i - 1)) begins.push_back(i);
+  begins.push_back(n);
+  while (begins.size() > 2) {
     const std::size_t* const from = numbers.data();
-    for (std::size_t begin = 0; begin < n; begin += 2 * run) {
-      const std::size_t middle = std::min(begin + run, n), end = std::min(begin + 2 * run, n);
-      std::merge(from + begin, from + middle, from + middle, from + end, merged.data() + begin, [order](std::size_t a, std::size_t b) { return order.function(order.context, a, b); });
+    std::size_t left = 0;
+    for (std::size_t i = 0; i + 1 < begins.size(); i += 2) {
+      const std::size_t begin = begins[i], middle = begins[i + 1], end = begins[std::min(i + 2, begins.size() - 1)];
+      std::merge(from + begin, from + middle, from + middle, from + end, merged.data() + begin, less);
+      begins[left++] = begin;
     }
+    begins[left++] = n;
+    begins.resize(left);
     numbers.swap(merged);
   }
   return numbers;

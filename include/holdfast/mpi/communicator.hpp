@@ -35,7 +35,7 @@ void check(int code, const char* call) {
 }
 
 /// Starts a nonblocking call and returns when it has ended on this rank. MPI_Wait would hold a processor for as long, which other
-/// ranks may need, and the program's own threads beside a save in the background: this soon sleeps, at most a quarter of what it has
+/// ranks may need, and the program's own threads beside a save in the background: this soon sleeps, at most half of what it has
 /// waited and 0.3 ms.
 template <class Start>
 void finish(const char* call, Start&& start) {
@@ -49,7 +49,7 @@ void finish(const char* call, Start&& start) {
     if (ended) return;
     const std::chrono::nanoseconds waited = std::chrono::steady_clock::now() - begin;
     if (waited < 50us || looks < 32) std::this_thread::yield();
-    else std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(waited / 4, 300us));
+    else std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(waited / 2, 300us));
   }
 }
 
