@@ -111,7 +111,6 @@ class basic_unpacker {
     if (n > rest_.size()) throw error("a message of another rank ends too early: do all ranks run the same version of holdfast?");
     return std::exchange(rest_, rest_.subspan(n)).first(n);
   }
-  void take_to(std::span<std::byte> to) { std::ranges::copy(take(to.size()), to.begin()); }
   bool empty() const noexcept { return rest_.empty(); }
 
  private:
