@@ -78,7 +78,7 @@ digest canonical(XXH128_hash_t h) {
 template <class F>
 auto with_wide_vectors(F&& call) {
   const auto result = call();
-#if defined(XXH_X86DISPATCH_H_13563687684)
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
   static const bool wide = __builtin_cpu_supports("avx");
   if (wide) asm volatile("vzeroupper" ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 #endif

@@ -172,6 +172,7 @@ class basic_communicator {
   /// all ranks: where there are no more it is the only one.
   void broadcast(std::vector<std::byte>& bytes, int from = 0, std::size_t expected = 4096) const {
     std::uint64_t n = bytes.size();
+    expected = std::min<std::size_t>(expected, most);
     std::vector<std::byte> first(sizeof n + expected);
     if (rank_ == from) {
       std::memcpy(first.data(), &n, sizeof n);
